@@ -1,0 +1,1 @@
+//! Events until the broker has them, and a while longer.
