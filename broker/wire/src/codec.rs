@@ -1,8 +1,8 @@
 //! How a payload is written and read: CBOR, compressed where that pays, with limits before any work.
 //!
 //! Reading is safe on hostile bytes: the size is checked first, decompression stops at its limit, nesting
-//! deeper than [`MAX_DEPTH`] and bytes behind the value are refused, and nothing is allocated by a length that is only claimed. A payload that is
-//! refused costs at most its limit ([`Payload::MAX`]) in memory, times the size of the fields that it fills.
+//! deeper than [`MAX_DEPTH`] and bytes behind the value are refused, and a length that is only claimed costs 1 MiB at the most.
+//! Reading a payload never takes more memory than 64 times its limit ([`Payload::MAX`]).
 
 use std::io::{Read, Write};
 

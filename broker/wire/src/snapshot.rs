@@ -33,7 +33,7 @@ pub struct Snapshot {
 }
 
 impl Payload for Snapshot {
-    const MAX: usize = 8 * 1024 * 1024;
+    const MAX: usize = 4 * 1024 * 1024;
     const PACKED: bool = true;
 }
 

@@ -1,0 +1,5 @@
+//! The contract as others see it: released forms, limits, and what is read from anybody.
+
+mod codec;
+mod golden;
+mod samples;
