@@ -1,0 +1,7 @@
+//! Every fixture of the test library does what it says, seen with the real programs.
+
+mod broker;
+mod disk;
+mod engine;
+mod process;
+mod proxy;

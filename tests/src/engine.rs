@@ -1,0 +1,212 @@
+//! A private Docker engine: a `dockerd` with directories and a socket of its own, beside any other that
+//! the host may run, with one small image and containers without a network. It can be restarted and
+//! killed on the same data. Its containers end with it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::TryStreamExt;
+use tokio::sync::OnceCell;
+
+use crate::process::{self, Launch, Process, Seat};
+use crate::wait::until;
+
+mod burst;
+mod containers;
+mod image;
+mod spec;
+
+pub use burst::Made;
+pub use containers::Container;
+pub use spec::Spec;
+
+/// The image that every engine has.
+pub const IMAGE: &str = "busybox:test";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A daemon that was killed leaves its containers running; their inits are told by the cgroup that is
+/// named after the container.
+const END_CONTAINERS: &str = r#"
+    find "$dir/exec" -name init.pid 2>/dev/null | while read -r file; do
+        pid=$(cat "$file") id=$(basename "$(dirname "$file")")
+        grep -qs "$id" "/proc/$pid/cgroup" && kill -s KILL "$pid"
+    done
+    for entry in /proc/[0-9]*; do
+        case $(tr '\0' ' ' 2>/dev/null <"$entry/cmdline") in
+            *containerd-shim*"$dir/exec/"*) kill -s KILL "${entry#/proc/}" ;;
+        esac
+    done
+    awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r |
+        while read -r mount; do umount -l "$mount"; done
+"#;
+
+/// A private engine; clones are the same engine, which ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    daemon: Arc<Daemon>,
+}
+
+#[derive(Debug)]
+struct Daemon {
+    directory: PathBuf,
+    process: Seat,
+}
+
+impl Engine {
+    /// Starts an engine and puts the image into it.
+    pub async fn start() -> Result<Self> {
+        let directory = process::directory("engine")?;
+        // The daemon must not read the configuration of the host's own engine.
+        fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
+        let engine = Self {
+            daemon: Arc::new(Daemon {
+                directory,
+                process: Seat::default(),
+            }),
+        };
+        engine.start_daemon().await?;
+        engine.import_image().await?;
+        Ok(engine)
+    }
+
+    /// The engine that the tests of one process share. Other tests' containers are in it too: a test that
+    /// restarts it or looks at the whole list starts its own.
+    pub async fn shared() -> Result<Self> {
+        static SHARED: OnceCell<Engine> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await.cloned()
+    }
+
+    /// The path of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.directory.join("docker.sock")
+    }
+
+    /// `unix://` and the path, for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The daemon's process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.process.ask(Process::pid)
+    }
+
+    /// A new client. Not kept: a connection belongs to the runtime of the test that opened it.
+    pub fn client(&self) -> Result<Docker> {
+        let socket = self.socket();
+        Docker::connect_with_unix(&socket.to_string_lossy(), 120, API_DEFAULT_VERSION)
+            .with_context(|| format!("the engine's socket {}", socket.display()))
+    }
+
+    /// Stops the daemon (its containers end, as at a host's shutdown) and starts it on the same data.
+    pub async fn restart(&self) -> Result<()> {
+        self.stop_daemon().await?;
+        self.start_daemon().await
+    }
+
+    /// Kills the daemon with SIGKILL and starts it on the same data.
+    pub async fn restart_by_kill9(&self) -> Result<()> {
+        self.kill9_daemon().await?;
+        self.start_daemon().await
+    }
+
+    /// Stops the daemon with SIGTERM and waits for its end.
+    pub async fn stop_daemon(&self) -> Result<()> {
+        self.daemon.process.terminate(DEADLINE).await
+    }
+
+    /// Kills the daemon with SIGKILL and waits for its end; its containers go on meanwhile.
+    pub async fn kill9_daemon(&self) -> Result<()> {
+        self.daemon.process.kill9(DEADLINE).await
+    }
+
+    /// SIGSTOP for the daemon: its socket stays open and answers nothing.
+    pub fn freeze(&self) {
+        self.daemon.process.ask(Process::stop);
+    }
+
+    /// SIGCONT for the daemon.
+    pub fn thaw(&self) {
+        self.daemon.process.ask(Process::cont);
+    }
+
+    /// Starts the daemon after `stop_daemon` or `kill9_daemon`, and waits until it answers.
+    pub async fn start_daemon(&self) -> Result<()> {
+        let directory = &self.daemon.directory;
+        let group = fs::metadata(directory)
+            .context("the engine's directory")?
+            .gid();
+        let path = |name: &str| directory.join(name).display().to_string();
+        let launch = Launch::new("dockerd", directory.join("log"))
+            .args(["--config-file".to_owned(), path("daemon.json")])
+            .args([
+                "--data-root".to_owned(),
+                path("data"),
+                "--exec-root".to_owned(),
+                path("exec"),
+            ])
+            .args([
+                "--pidfile".to_owned(),
+                path("pid"),
+                "--group".to_owned(),
+                group.to_string(),
+            ])
+            .args([
+                "-H".to_owned(),
+                self.host(),
+                "--shutdown-timeout".to_owned(),
+                "5".to_owned(),
+            ])
+            .args([
+                "--bridge=none",
+                "--iptables=false",
+                "--ip-forward=false",
+                "--userland-proxy=false",
+            ])
+            .env("PATH", process::SYSTEM_PATH)
+            .grace(Duration::from_secs(20))
+            .privileged()
+            .owns(directory)
+            .finally(END_CONTAINERS);
+        self.daemon.process.start(&launch)?;
+        until("the engine to answer", DEADLINE, async || {
+            if let Err(ended) = self.daemon.process.check_running() {
+                return Ok(Err(ended));
+            }
+            let pong = self.client()?.ping().await;
+            pong.map(|_| Ok(())).context("no answer on the socket")
+        })
+        .await?
+    }
+
+    /// The last lines of the daemon's log.
+    pub fn tail(&self) -> String {
+        self.daemon.process.ask(Process::tail).unwrap_or_default()
+    }
+
+    async fn import_image(&self) -> Result<()> {
+        let archive = image::root_filesystem(&self.daemon.directory)?;
+        let (repository, tag) = IMAGE
+            .split_once(':')
+            .context("the image's name has a tag")?;
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(repository)
+            .tag(tag)
+            .build();
+        let body = bollard::body_full(archive.into());
+        let progress = self.client()?.create_image(Some(options), Some(body), None);
+        progress
+            .try_collect::<Vec<_>>()
+            .await
+            .context("importing the image")
+            .map(drop)
+    }
+}
