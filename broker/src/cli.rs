@@ -1,0 +1,165 @@
+//! What a person types: `run`, and three commands that read the store and print what one wants
+//! to see. Output goes to standard output, everything else to standard error, and a reader that
+//! has seen enough (`| head`) is no failure.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use radar_link::logging::LoggingError;
+use radar_link::mqtt::SetupError;
+use radar_link::settings::{SettingsError, help_table};
+use radar_link::tasks::shutdown_signal;
+use radar_wire::topic::AgentId;
+use tracing::{error, info};
+
+use crate::settings::{Settings, table};
+
+mod when;
+
+/// Asked to stop, or all printed.
+const DONE: u8 = 0;
+/// Something failed.
+const FAILED: u8 = 1;
+/// What was typed or set cannot be used.
+const UNUSABLE: u8 = 64;
+
+/// Keeps a fleet's state and history, and relays it to a Registry Radar server
+#[derive(Debug, Parser)]
+#[command(name = "radar-bridge", disable_help_subcommand = true)]
+struct Arguments {
+    /// A TOML file with settings; the environment wins over it
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bridge (what happens without a command)
+    Run,
+    /// Show all agents: presence, last heard, containers, gaps, state at the server
+    Agents {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened on a host, by the engine's time
+    Events {
+        /// The agent's id
+        agent: AgentId,
+        /// Only what happened since a time (2026-11-21T10:00:00Z) or a duration ago (2h)
+        #[arg(long, value_name = "TIME|DURATION")]
+        since: Option<when::Since>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Go on with what happens from now on
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Forget an agent that is gone for good: its retained messages and its history
+    Purge {
+        /// The agent's id
+        agent: AgentId,
+        /// Even if the agent is online
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Performs what the arguments say and tells how it went: 0 done, 64 unusable arguments or
+/// settings, 1 anything else.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too.
+            let code = if error.use_stderr() { UNUSABLE } else { DONE };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let settings = match Settings::load(arguments.config.as_deref(), env) {
+        Ok(settings) => settings,
+        Err(error) => return ExitCode::from(complain(&error.into())),
+    };
+    let result = match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => return run(settings),
+        _ => Ok(()),
+    };
+    match result {
+        Ok(()) => ExitCode::from(DONE),
+        Err(error) => ExitCode::from(complain(&error)),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let command = Arguments::command()
+        .version(version())
+        .after_help(format!("Settings, in the environment or in the file (there in lower case):\n{}", help_table(&table())));
+    let matches = command.try_get_matches_from(arguments)?;
+    Arguments::from_arg_matches(&matches)
+}
+
+/// The version and the commit that it was built from.
+fn version() -> String {
+    match crate::COMMIT {
+        Some(commit) => format!("{} ({commit})", crate::VERSION),
+        None => crate::VERSION.to_owned(),
+    }
+}
+
+fn run(settings: Settings) -> ExitCode {
+    let started = radar_link::logging::start(settings.log_format, &settings.log_level, true)
+        .context("BRIDGE_LOG_LEVEL cannot be used");
+    if let Err(error) = started {
+        return ExitCode::from(complain(&error));
+    }
+    match in_runtime(async {
+        let signal = shutdown_signal().context("cannot listen for signals")?;
+        let asked = async {
+            let signal = signal.await;
+            info!("stopping: {signal}");
+        };
+        crate::run(settings, asked).await
+    }) {
+        Ok(()) => ExitCode::from(DONE),
+        Err(failure) => {
+            error!("{failure:#}");
+            ExitCode::from(code(&failure))
+        }
+    }
+}
+
+fn in_runtime<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(future)
+}
+
+/// Prints a failure, unless it is only that nobody reads on.
+fn complain(error: &anyhow::Error) -> u8 {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.downcast_ref::<io::Error>().is_some_and(closed) {
+        return DONE;
+    }
+    let _ = writeln!(io::stderr(), "radar-bridge: {error:#}");
+    code(error)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let unusable = error.downcast_ref::<SettingsError>().is_some()
+        || error.downcast_ref::<SetupError>().is_some()
+        || error.downcast_ref::<LoggingError>().is_some();
+    if unusable { UNUSABLE } else { FAILED }
+}
+
+#[cfg(test)]
+mod tests;
