@@ -1,4 +1,20 @@
 //! `radar-agent`: watches the container engine of one host and tells what it sees over MQTT.
+//!
+//! Reading order: [`settings`] says what can be set. [`agent`] is the core that decides
+//! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
+//! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
+//! the disk beneath; [`engine`] talks to Docker or Podman.
 
 pub mod agent;
 pub mod engine;
+pub mod settings;
+pub mod shell;
+
+pub use settings::Settings;
+pub use shell::{RunError, run};
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that the program was built from, where the build says so.
+pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
