@@ -124,7 +124,18 @@ impl Engine {
 
     /// Kills the daemon with SIGKILL and waits for its end; its containers go on meanwhile.
     pub async fn kill9_daemon(&self) -> Result<()> {
-        self.daemon.process.kill9(DEADLINE).await
+        let pid_file = self.daemon.directory.join("exec/containerd/containerd.pid");
+        let containerd = fs::read_to_string(pid_file).context("the pid of containerd")?;
+        self.daemon.process.kill9(DEADLINE).await?;
+        // It dies with the daemon, a moment later; a new daemon that still finds it would wait for it.
+        let containerd = PathBuf::from(format!("/proc/{}", containerd.trim()));
+        until("containerd to end", DEADLINE, async || {
+            match containerd.exists() {
+                true => Err("it runs"),
+                false => Ok(()),
+            }
+        })
+        .await
     }
 
     /// SIGSTOP for the daemon: its socket stays open and answers nothing.

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use usage::ProcStat;
 
 const SUPERVISOR: &str = include_str!("process/supervise.sh");
 const TAIL: usize = 30;
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Where daemons are, which a user's own PATH often lacks.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -137,7 +139,7 @@ pub struct Process {
     name: String,
     pid: u32,
     log: PathBuf,
-    orders: Mutex<ChildStdin>,
+    orders: Mutex<(ChildStdin, Receiver<()>)>,
     exit: watch::Receiver<Option<i32>>,
 }
 
@@ -170,10 +172,14 @@ impl Process {
             bail!("{name} was not started:\n{}", tail(&launch.log));
         };
         let (sender, exit) = watch::channel(None);
+        // One order at a time waits for its answer.
+        let (answer, answers) = sync_channel(1);
         std::thread::spawn(move || {
             for line in reports.lines().map_while(Result::ok) {
                 if let Some(code) = line.strip_prefix("exit ") {
                     sender.send_replace(code.parse().ok());
+                } else {
+                    let _ = answer.try_send(());
                 }
             }
             // Its own exit code says nothing; waiting only keeps it from staying a zombie.
@@ -183,7 +189,7 @@ impl Process {
             name,
             pid,
             log: launch.log.clone(),
-            orders: Mutex::new(orders),
+            orders: Mutex::new((orders, answers)),
             exit,
         })
     }
@@ -256,10 +262,13 @@ impl Process {
         self.order("leave");
     }
 
+    /// Returns when the signal was sent; a supervisor that is gone has ended its child before.
     fn order(&self, order: &str) {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        // A supervisor that is gone has ended its child before.
-        let _ = orders.write_all(format!("{order}\n").as_bytes());
+        let mut supervisor = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let (orders, answers) = &mut *supervisor;
+        if orders.write_all(format!("{order}\n").as_bytes()).is_ok() {
+            let _ = answers.recv_timeout(ANSWER);
+        }
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Made {
 impl Engine {
     /// Makes exactly `count` events on these running containers, as fast as the engine does it, each
     /// container on its own: mostly signals that they ignore, every tenth a rename, and now and then a
-    /// pause. Returns what was made, in the order of each container. A container that was renamed has its
-    /// old name back at the end, save for one rename more or less.
+    /// pause. Returns what was made, in the order of each container. At the end each runs, and may still
+    /// have the other one of its two names.
     pub async fn burst(&self, containers: &[Container], count: usize) -> Result<Vec<Made>> {
         let shares = containers.len().max(1);
         let mut running: FuturesUnordered<_> = containers
@@ -38,7 +38,8 @@ impl Engine {
     async fn burst_one(&self, container: &Container, count: usize) -> Result<Vec<Made>> {
         let Container { id, name } = container;
         let mut made = Vec::with_capacity(count);
-        let mut paused = false;
+        let (mut paused, mut renamed) = (false, false);
+        let other_name = format!("{name}-renamed");
         for number in 1..=count {
             let action = match number % 100 {
                 50 if number < count => "pause",
@@ -49,12 +50,13 @@ impl Engine {
             let done = match action {
                 "pause" => self.pause(id).await,
                 "unpause" => self.unpause(id).await,
-                "rename" if number % 20 == 0 => self.rename(id, name).await,
-                "rename" => self.rename(id, &format!("{name}-renamed")).await,
+                "rename" if renamed => self.rename(id, name).await,
+                "rename" => self.rename(id, &other_name).await,
                 _ => self.kill(id, "WINCH").await,
             };
             done.with_context(|| format!("event {number} of a burst on {name}"))?;
             paused = action == "pause";
+            renamed ^= action == "rename";
             made.push(Made {
                 container: id.clone(),
                 action,

@@ -5,7 +5,7 @@
 # Standard input is held open by the owner. A line on it is the name of a signal for the command, or
 # `leave` (forget DIRECTORY and FINALLY). At its end the command gets SIGTERM, GRACE tenths of a second,
 # then SIGKILL; FINALLY is evaluated with $dir set, and DIRECTORY is removed. On standard output:
-# `pid N` at once, `exit CODE` when the command has ended.
+# `pid N` at once, `done` after each line of input, `exit CODE` when the command has ended.
 exec 3<&0 </dev/null
 dir=$1 grace=$2 log=$3 finally=$4
 shift 4
@@ -25,6 +25,7 @@ mine() { grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$child/status"; }
             leave) dir='' finally='' ;;
             *) mine && kill -s "$order" "$child" ;;
         esac
+        echo done
     done
     if mine; then
         kill -s TERM "$child"
