@@ -3,14 +3,41 @@
 //! contract's words. What an answer means for the host is the core's business.
 
 mod address;
+mod event;
+mod failure;
+mod images;
+mod moment;
 pub mod notice;
+mod opening;
+mod record;
 
+use std::pin::Pin;
 use std::time::Duration;
 
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::ListContainersOptions;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use radar_link::pacing::Pacer;
+use radar_link::time::Clock;
 use radar_wire::container::ContainerId;
 
 pub use address::{Address, AddressError, Environment};
-use notice::Notice;
+use failure::Failure;
+use images::{Image, Images};
+use notice::{InspectError, Listed, Notice};
+use opening::{Events, Position, Reached};
+use record::Labels;
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// An event stream that lived shorter than this is a failure; a longer one is opened anew at once.
+const SHORT_LIFE: Duration = Duration::from_secs(5);
+
+/// How far the engine's clock is trusted to be ahead of the events that it has sent.
+const MARGIN: i64 = 5_000_000_000;
 
 /// How the engine is reached and read.
 #[derive(Debug, Clone)]
@@ -20,36 +47,346 @@ pub struct Settings {
     /// Labels to show beside `org.opencontainers.image.*` and `radar.*`: names, or prefixes that
     /// end with `*`.
     pub labels: Vec<String>,
-    /// How long a request may take; 10 s is [`Settings::TIME_OUT`].
+    /// How long a request may take; [`Settings::TIME_OUT`] unless there is a reason.
     pub time_out: Duration,
 }
 
 impl Settings {
-    /// How long a request may take unless set.
+    /// How long a request may take.
     pub const TIME_OUT: Duration = Duration::from_secs(10);
 }
 
-/// The way to the engine, owned by the shell's event loop; it spawns nothing and works only
-/// while [`Engine::next`] is polled.
-pub struct Engine;
+/// The way to the engine, owned by the shell's event loop. It spawns nothing, and works only
+/// while [`Engine::next`] is polled; dropping it ends everything.
+pub struct Engine {
+    address: Address,
+    labels: Labels,
+    time_out: Duration,
+    clock: Clock,
+    pacer: Pacer,
+    position: Position,
+    images: Images,
+    link: Link,
+    /// Why the engine was last said to be away.
+    away: Option<String>,
+}
+
+enum Link {
+    /// The next attempt is due at this monotonic time.
+    Waiting(Duration),
+    Opening(Pin<Box<dyn Future<Output = Result<Reached, String>> + Send>>),
+    Open(Open),
+}
+
+struct Open {
+    docker: Docker,
+    events: Events,
+    answers: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    /// Monotonic time.
+    since: Duration,
+    /// The engine's clock in nanoseconds at `since`.
+    time: Option<i64>,
+}
+
+enum Answer {
+    /// `asked` is monotonic time.
+    List {
+        ticket: u64,
+        asked: Duration,
+        result: Result<Vec<Listed>, Failure>,
+    },
+    Container {
+        id: ContainerId,
+        result: Result<Box<ContainerInspectResponse>, Failure>,
+    },
+    Image {
+        container: ContainerId,
+        answer: Box<ContainerInspectResponse>,
+        result: Result<Image, Failure>,
+    },
+}
 
 impl Engine {
     /// Begins to look for the engine. Its events are read from `since` on, inclusive, the
     /// engine's time in nanoseconds; without it from the first answer on.
     #[must_use]
-    pub fn start(_settings: Settings, _since: Option<i64>) -> Self {
-        Self
+    pub fn start(settings: Settings, since: Option<i64>) -> Self {
+        let Settings {
+            address,
+            labels,
+            time_out,
+        } = settings;
+        let clock = Clock::start();
+        Self {
+            address,
+            labels: Labels::new(&labels),
+            time_out,
+            link: Link::Waiting(clock.now().mono),
+            clock,
+            pacer: Pacer::new(FIRST_WAIT, LONGEST_WAIT),
+            position: Position::at(since),
+            images: Images::default(),
+            away: None,
+        }
     }
 
     /// The next thing that the engine tells. Cancel-safe.
     pub async fn next(&mut self) -> Notice {
-        std::future::pending().await
+        loop {
+            let notice = match &mut self.link {
+                Link::Waiting(until) => {
+                    self.clock.sleep_until(Some(*until)).await;
+                    self.link = self.opening();
+                    None
+                }
+                Link::Opening(attempt) => match attempt.await {
+                    Ok(reached) => Some(self.reached(reached)),
+                    Err(reason) => self.lost(reason),
+                },
+                Link::Open(open) => tokio::select! {
+                    event = open.events.next() => match event {
+                        Some(Ok(message)) => {
+                            let event = event::read(message);
+                            event.inspect(|event| self.position.read(event.time)).map(Notice::Event)
+                        }
+                        Some(Err(error)) => self.ended(format!("the event stream broke: {}", failure::text(&error))),
+                        None => self.ended("the event stream ended".to_owned()),
+                    },
+                    Some(answer) = open.answers.next() => self.answered(answer),
+                },
+            };
+            if let Some(notice) = notice {
+                return notice;
+            }
+        }
     }
 
-    /// Asks for a list; exactly one [`Notice::Listed`] or a [`Notice::Down`] follows.
-    pub fn list(&mut self, _ticket: u64) {}
+    /// Asks for a list. One [`Notice::Listed`] follows, unless an [`Notice::Up`] or [`Notice::Down`] comes first and
+    /// voids it. An engine that does not answer a list is taken for gone.
+    pub fn list(&mut self, ticket: u64) {
+        let (labels, time_out, asked) = (self.labels.clone(), self.time_out, self.clock.now().mono);
+        let Link::Open(open) = &self.link else { return };
+        let docker = open.docker.clone();
+        let answer = async move {
+            Answer::List {
+                ticket,
+                asked,
+                result: list(docker, labels, time_out).await,
+            }
+        };
+        open.answers.push(Box::pin(answer));
+    }
 
-    /// Asks for a record; exactly one [`Notice::Inspected`] or a [`Notice::Down`] follows. How
-    /// many are asked for at once is bounded by the core that asks.
-    pub fn inspect(&mut self, _id: ContainerId) {}
+    /// Asks for a record. One [`Notice::Inspected`] follows, unless an [`Notice::Up`] or [`Notice::Down`] comes
+    /// first and voids it. How many are under way is bounded by the core that asks.
+    pub fn inspect(&mut self, id: ContainerId) {
+        let time_out = self.time_out;
+        let Link::Open(open) = &self.link else { return };
+        let docker = open.docker.clone();
+        open.answers.push(Box::pin(async move {
+            let result = within(time_out, docker.inspect_container(&id.to_string(), None))
+                .await
+                .map(Box::new);
+            Answer::Container { id, result }
+        }));
+    }
+
+    /// Opens the event stream anew, for a core that found out that it misses events.
+    pub fn reopen(&mut self) {
+        if matches!(self.link, Link::Open(_)) {
+            tracing::warn!(
+                "the event stream is silent although containers change; it is opened anew"
+            );
+            self.link = self.opening();
+        }
+    }
+
+    fn opening(&self) -> Link {
+        Link::Opening(Box::pin(opening::open(
+            self.address.clone(),
+            self.time_out,
+            self.position,
+        )))
+    }
+
+    fn reached(&mut self, reached: Reached) -> Notice {
+        let Reached {
+            docker,
+            opened,
+            position,
+            events,
+        } = reached;
+        self.position = position;
+        self.away = None;
+        let (since, time) = (self.clock.now().mono, opened.time);
+        self.link = Link::Open(Open {
+            docker,
+            events,
+            answers: FuturesUnordered::new(),
+            since,
+            time,
+        });
+        Notice::Up(Box::new(opened))
+    }
+
+    /// The event stream ended. A proxy does that at will, and then the engine is still there.
+    fn ended(&mut self, reason: String) -> Option<Notice> {
+        let Link::Open(open) = &self.link else {
+            return None;
+        };
+        let lived = self.clock.now().mono.saturating_sub(open.since);
+        if lived >= LONGEST_WAIT {
+            self.pacer.reset();
+        }
+        if lived < SHORT_LIFE {
+            return self.lost(reason);
+        }
+        tracing::debug!(reason, "opening the event stream anew");
+        self.link = self.opening();
+        None
+    }
+
+    fn lost(&mut self, reason: String) -> Option<Notice> {
+        self.link = Link::Waiting(self.clock.now().mono + self.pacer.next_wait());
+        if self.away.as_ref() == Some(&reason) {
+            return None;
+        }
+        self.away = Some(reason.clone());
+        Some(Notice::Down { reason })
+    }
+
+    fn answered(&mut self, answer: Answer) -> Option<Notice> {
+        match answer {
+            Answer::List {
+                result: Err(Failure::Silence(reason)),
+                ..
+            } => self.lost(reason),
+            Answer::List {
+                ticket,
+                asked,
+                result,
+            } => {
+                if result.is_ok() {
+                    self.alive(asked);
+                }
+                Some(Notice::Listed {
+                    ticket,
+                    result: result.map_err(Failure::text),
+                })
+            }
+            Answer::Container {
+                id,
+                result: Err(Failure::Missing(_)),
+            } => Some(Notice::Inspected {
+                id,
+                result: Err(InspectError::Gone),
+            }),
+            Answer::Container {
+                id,
+                result: Err(failure),
+            } => Some(Notice::Inspected {
+                id,
+                result: Err(InspectError::Failed(failure.text())),
+            }),
+            Answer::Container {
+                id,
+                result: Ok(answer),
+            } => {
+                let (image_id, _) = record::image_of(&answer);
+                match self.images.get(image_id) {
+                    None if !image_id.is_empty() => self.ask_image(id, answer),
+                    image => return Some(inspected(id, *answer, image, &self.labels)),
+                }
+                None
+            }
+            Answer::Image {
+                container,
+                answer,
+                result,
+            } => {
+                // Without an answer the record goes without what the image knows; the next inspect asks again.
+                let image = result.ok();
+                let (image_id, _) = record::image_of(&answer);
+                let image_id = image_id.to_owned();
+                let notice = inspected(container, *answer, image.as_ref(), &self.labels);
+                if let Some(image) = image {
+                    self.images.insert(image_id, image);
+                }
+                Some(notice)
+            }
+        }
+    }
+
+    fn ask_image(&mut self, container: ContainerId, answer: Box<ContainerInspectResponse>) {
+        let time_out = self.time_out;
+        let Link::Open(open) = &self.link else { return };
+        let docker = open.docker.clone();
+        open.answers.push(Box::pin(async move {
+            let (image_id, _) = record::image_of(&answer);
+            let result = within(time_out, docker.inspect_image(image_id)).await;
+            Answer::Image {
+                container,
+                result: images::read(result),
+                answer,
+            }
+        }));
+    }
+
+    /// The engine answered what was asked at this time, while its event stream was open.
+    fn alive(&mut self, asked: Duration) {
+        let Link::Open(open) = &self.link else { return };
+        let passed = i64::try_from(asked.saturating_sub(open.since).as_nanos()).unwrap_or(i64::MAX);
+        let time = open
+            .time
+            .map(|time| time.saturating_add(passed).saturating_sub(MARGIN));
+        self.position.covered = self.position.covered.max(time);
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("address", &self.address)
+            .field("away", &self.away)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn list(docker: Docker, labels: Labels, time_out: Duration) -> Result<Vec<Listed>, Failure> {
+    let options = ListContainersOptions {
+        all: true,
+        ..ListContainersOptions::default()
+    };
+    let entries = within(time_out, docker.list_containers(Some(options))).await?;
+    Ok(entries
+        .into_iter()
+        .filter_map(|entry| record::listed(entry, &labels))
+        .collect())
+}
+
+fn inspected(
+    id: ContainerId,
+    answer: ContainerInspectResponse,
+    image: Option<&Image>,
+    labels: &Labels,
+) -> Notice {
+    let (image_id, configured) = record::image_of(&answer);
+    let image = images::resolve(configured, image_id, image);
+    Notice::Inspected {
+        id,
+        result: Ok(Box::new(record::inspected(id, answer, image, labels))),
+    }
+}
+
+async fn within<T>(
+    time_out: Duration,
+    request: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(time_out, request).await {
+        Ok(result) => result.map_err(Failure::from),
+        Err(_) => Err(Failure::Silence(format!(
+            "the engine does not answer within {} s",
+            time_out.as_secs_f32()
+        ))),
+    }
 }

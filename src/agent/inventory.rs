@@ -29,6 +29,8 @@ pub enum Effect {
         /// Comes back with the answer.
         ticket: u64,
     },
+    /// Have the event stream opened anew: containers changed, and it said nothing.
+    Reopen,
     /// Ask the engine for a container's record.
     Inspect {
         /// The container.

@@ -1,0 +1,259 @@
+//! One attempt to reach the engine: who it is, whether its memory of events reaches back far
+//! enough, and its event stream from there on.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{EventMessage, SystemInfo, SystemVersion};
+use futures_util::{Stream, StreamExt};
+use radar_wire::snapshot::HostFacts;
+use radar_wire::status::EngineFacts;
+
+use super::address::Address;
+use super::failure::{Failure, text};
+use super::notice::{History, Opened};
+use super::{event, moment};
+
+/// How many events of all kinds Docker keeps.
+const HELD: usize = 256;
+
+/// The engine's events as they come.
+pub(super) type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, Error>> + Send>>;
+
+/// Where reading goes on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Position {
+    /// The engine's time of the last event that was read.
+    pub(super) last: Option<i64>,
+    /// The engine's time up to which no event is missing; not before `last`.
+    pub(super) covered: Option<i64>,
+    /// The engine's time of some event that it must still hold, unless it has held too many since
+    /// or has started anew.
+    pub(super) held: Option<i64>,
+}
+
+impl Position {
+    /// Where reading goes on for one who has all events up to a time.
+    pub(super) fn at(cursor: Option<i64>) -> Self {
+        Self {
+            last: cursor,
+            covered: cursor,
+            held: cursor,
+        }
+    }
+
+    /// An event was read.
+    pub(super) fn read(&mut self, time: i64) {
+        self.last = Some(time);
+        self.covered = self.covered.max(Some(time));
+        self.held = self.held.or(Some(time));
+    }
+}
+
+/// An engine that answers.
+pub(super) struct Reached {
+    pub(super) docker: Docker,
+    pub(super) opened: Opened,
+    pub(super) position: Position,
+    pub(super) events: Events,
+}
+
+/// Connects, asks who is there, and opens the event stream.
+pub(super) async fn open(
+    address: Address,
+    time_out: Duration,
+    position: Position,
+) -> Result<Reached, String> {
+    match tokio::time::timeout(time_out, reach(&address, time_out, position)).await {
+        Ok(reached) => reached,
+        Err(_) => Err(format!(
+            "the engine at {address} does not answer within {} s",
+            time_out.as_secs_f32()
+        )),
+    }
+}
+
+async fn reach(
+    address: &Address,
+    time_out: Duration,
+    position: Position,
+) -> Result<Reached, String> {
+    let failed = |error: Error| format!("the engine at {address}: {}", Failure::from(error).text());
+    let docker = address
+        .connect(time_out)
+        .await?
+        .negotiate_version()
+        .await
+        .map_err(failed)?;
+    let version = docker.version().await.map_err(failed)?;
+    let facts = facts(version, &docker);
+    // A proxy that guards the socket may deny it; nothing depends on what it says.
+    let info = docker.info().await.unwrap_or_else(|error| {
+        tracing::debug!(
+            error = text(&error),
+            "the engine does not tell about its host"
+        );
+        SystemInfo::default()
+    });
+    let time = info.system_time.as_deref().and_then(moment::nanoseconds);
+
+    let (history, held) = match (position.covered, time) {
+        (Some(covered), Some(time)) if &*facts.kind == "docker" => {
+            history(
+                docker.events(Some(event::held(time))),
+                covered,
+                position.held,
+            )
+            .await
+        }
+        // Podman reads its events from a journal that outlives it.
+        (Some(_), _) => (History::Whole, None),
+        (None, _) => (History::NotAsked, None),
+    };
+    let position = Position { held, ..position };
+    let since = match (position.last.or(position.covered), time) {
+        // The clock was set back, and the engine would take a later time for "nothing yet".
+        (Some(since), Some(time)) if time < since => Some(1),
+        (Some(since), _) => Some(since),
+        (None, time) => time,
+    };
+    let events = Box::pin(docker.events(Some(event::kept(since))));
+    Ok(Reached {
+        docker,
+        opened: Opened {
+            facts,
+            host: host(info),
+            time,
+            history,
+        },
+        position,
+        events,
+    })
+}
+
+/// Reads all that the engine holds, oldest first; returns the time of the oldest as well.
+async fn history(
+    events: impl Stream<Item = Result<EventMessage, Error>>,
+    covered: i64,
+    held: Option<i64>,
+) -> (History, Option<i64>) {
+    let mut events = std::pin::pin!(events);
+    let mut oldest = None;
+    let mut count = 0;
+    while let Some(Ok(message)) = events.next().await {
+        count += 1;
+        oldest = oldest.or_else(|| event::time(&message));
+    }
+    let history = if count >= HELD {
+        if oldest <= Some(covered) {
+            History::Whole
+        } else {
+            History::Overrun
+        }
+    } else if held.is_some_and(|held| oldest.is_none_or(|oldest| oldest > held)) {
+        History::Restarted
+    } else {
+        History::Whole
+    };
+    (history, oldest)
+}
+
+fn facts(version: SystemVersion, docker: &Docker) -> EngineFacts {
+    let components = version.components.unwrap_or_default();
+    let podman = components
+        .iter()
+        .any(|component| component.name.to_lowercase().contains("podman"));
+    let api = docker.client_version();
+    EngineFacts {
+        kind: if podman { "podman" } else { "docker" }.into(),
+        version: version.version.unwrap_or_default().into(),
+        api: Some(api.to_string().into()),
+        answers: true,
+    }
+}
+
+fn host(info: SystemInfo) -> HostFacts {
+    HostFacts {
+        cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()),
+        memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()),
+        os: info
+            .operating_system
+            .filter(|os| !os.is_empty())
+            .map(Into::into),
+        kernel: info
+            .kernel_version
+            .filter(|kernel| !kernel.is_empty())
+            .map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    // E1
+    #[tokio::test]
+    async fn the_engines_memory_reaches_back_far_enough_or_not() {
+        let table = [
+            (
+                "all since the cursor",
+                100..110,
+                105,
+                Some(105),
+                History::Whole,
+            ),
+            (
+                "full, and just enough",
+                100..356,
+                100,
+                Some(100),
+                History::Whole,
+            ),
+            (
+                "full, and too late",
+                100..356,
+                99,
+                Some(99),
+                History::Overrun,
+            ),
+            (
+                "noise pushed the last event out, but the time is covered",
+                100..356,
+                200,
+                Some(50),
+                History::Whole,
+            ),
+            (
+                "not full, and without what it must hold",
+                100..355,
+                99,
+                Some(99),
+                History::Restarted,
+            ),
+            (
+                "empty, and without what it must hold",
+                0..0,
+                99,
+                Some(99),
+                History::Restarted,
+            ),
+            ("never held anything", 0..0, 99, None, History::Whole),
+            ("holds its first event", 100..101, 99, None, History::Whole),
+        ];
+        for (what, times, covered, held, expect) in table {
+            let first = times.clone().next();
+            let message = |time| {
+                Ok(EventMessage {
+                    time_nano: Some(time),
+                    ..EventMessage::default()
+                })
+            };
+            let found = history(stream::iter(times.map(message)), covered, held).await;
+            assert_eq!(found, (expect, first), "{what}");
+        }
+    }
+}
