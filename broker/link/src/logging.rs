@@ -75,11 +75,22 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     // A lone word that is no level would be taken for a target, and silence everything else.
     let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
     let level = level.trim().to_ascii_lowercase();
-    let stray = level.split(',').map(str::trim).find(|part| !part.contains('=') && !known(part));
+    let stray = level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.contains('=') && !known(part));
     if stray.is_some() {
-        return Err(LoggingError::Level { level, source: None });
+        return Err(LoggingError::Level {
+            level,
+            source: None,
+        });
     }
-    EnvFilter::builder().parse(&level).map_err(|source| LoggingError::Level { level, source: Some(source) })
+    EnvFilter::builder()
+        .parse(&level)
+        .map_err(|source| LoggingError::Level {
+            level,
+            source: Some(source),
+        })
 }
 
 #[cfg(test)]
@@ -89,7 +100,14 @@ mod tests {
     // DM19
     #[test]
     fn levels_are_words_or_words_per_target() {
-        for level in ["info", "WARN", "off", "radar_agent=debug,warn", "info, rumqttc=trace", "error"] {
+        for level in [
+            "info",
+            "WARN",
+            "off",
+            "radar_agent=debug,warn",
+            "info, rumqttc=trace",
+            "error",
+        ] {
             assert!(filter(level).is_ok(), "{level}");
         }
     }
@@ -99,7 +117,10 @@ mod tests {
     fn what_is_no_level_is_refused_by_name() {
         for level in ["loud", "", "info,", "radar_agent=loud", "info,verbose"] {
             let error = filter(level).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{level}`")) && error.contains("info"), "{error}");
+            assert!(
+                error.contains(&format!("`{level}`")) && error.contains("info"),
+                "{error}"
+            );
         }
     }
 }

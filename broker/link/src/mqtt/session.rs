@@ -1,8 +1,22 @@
 //! The owner's end of a session.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Message, Notice, Settings, SetupError, Wills};
+use rumqttc::v5::AsyncClient;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Publish;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::driver::{Connected, Driver, Event, Orders};
+use super::flight::Flight;
+use super::{Message, Notice, Qos, Settings, SetupError, Wills, options};
+use crate::tasks::Owned;
 
 /// Names a received message until it is acknowledged. A token of an earlier connection has no
 /// effect: the broker sends such a message again.
@@ -45,12 +59,27 @@ pub enum DisconnectError {
     TimedOut,
 }
 
-/// A session at the broker, owned by one event loop. It reconnects by itself, for ever.
+/// A session at the broker, owned by one event loop. It reconnects by itself, for ever, as long
+/// as [`next`](Self::next) is called: the next attempt waits until the owner has seen how the
+/// last one ended.
 ///
 /// Dropping it cuts the connection without a goodbye: the broker publishes the will.
-#[derive(Debug)]
 pub struct Session {
-    settings: Settings,
+    manual_acks: bool,
+    live: Option<Live>,
+    events: mpsc::Receiver<Event>,
+    orders: watch::Sender<Orders>,
+    dropped: Arc<AtomicU64>,
+    driver: Owned<Result<(), DisconnectError>>,
+}
+
+/// What the session knows of the connection that stands.
+struct Live {
+    number: u64,
+    max_packet: Option<u32>,
+    client: AsyncClient,
+    flight: Flight,
+    unacknowledged: BTreeSet<u16>,
 }
 
 impl Session {
@@ -63,13 +92,92 @@ impl Session {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(settings: Settings, wills: Wills) -> Result<Self, SetupError> {
-        drop(wills);
-        Ok(Self { settings })
+        options::check(&settings)?;
+        let manual_acks = settings.manual_acks;
+        let (orders, given) = watch::channel(Orders::default());
+        let dropped = Arc::default();
+        let (driver, events) = Driver::new(settings, wills, given, Arc::clone(&dropped));
+        Ok(Self {
+            manual_acks,
+            live: None,
+            events,
+            orders,
+            dropped,
+            driver: Owned::spawn(driver.drive()),
+        })
     }
 
     /// Waits for the next notice. Cancel-safe: what is not returned is not lost.
     pub async fn next(&mut self) -> Notice {
-        std::future::pending().await
+        loop {
+            let Some(event) = self.events.recv().await else {
+                // The driver ends for this session's goodbye, which ends the session too, or by
+                // a panic, which passes through here.
+                let _ = self.driver.value().await;
+                return pending().await;
+            };
+            if let Some(notice) = self.handle(event) {
+                return notice;
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Option<Notice> {
+        match event {
+            Event::Connected(Connected {
+                number,
+                session_present,
+                max_packet,
+                window,
+                client,
+            }) => {
+                let flight = Flight::new(window);
+                self.live = Some(Live {
+                    number,
+                    max_packet,
+                    client,
+                    flight,
+                    unacknowledged: BTreeSet::new(),
+                });
+                Some(Notice::Connected {
+                    number,
+                    session_present,
+                    max_packet,
+                    window,
+                })
+            }
+            Event::Disconnected(reason, retry_in) => {
+                self.live = None;
+                self.orders.send_modify(|orders| orders.ends_seen += 1);
+                Some(Notice::Disconnected { reason, retry_in })
+            }
+            Event::Sent(packet) => {
+                self.live.as_mut()?.flight.sent(packet);
+                None
+            }
+            Event::Answered(packet, outcome) => {
+                let key = self.live.as_mut()?.flight.answered(packet)?;
+                Some(Notice::Delivered { key, outcome })
+            }
+            Event::Received(mut message, packet) => {
+                if let (Some(live), Some(packet)) = (&mut self.live, packet) {
+                    live.unacknowledged.insert(packet);
+                    if self.manual_acks {
+                        message.ack = Some(AckToken {
+                            connection: live.number,
+                            packet,
+                        });
+                    } else {
+                        live.acknowledge(packet);
+                    }
+                }
+                Some(Notice::Received(message))
+            }
+            Event::Subscribed(filter) => Some(Notice::Subscribed { filter }),
+            Event::SubscriptionRefused(filter, reason) => {
+                Some(Notice::SubscriptionRefused { filter, reason })
+            }
+        }
     }
 
     /// Hands a message to the connection. For QoS 1 the `key` comes back in
@@ -79,34 +187,81 @@ impl Session {
     /// # Errors
     /// The message was not taken.
     pub fn publish(&mut self, key: u64, message: Message) -> Result<(), PublishError> {
-        drop((key, message));
-        Err(PublishError::NotConnected)
+        let live = self.live.as_mut().ok_or(PublishError::NotConnected)?;
+        let topic = &message.topic;
+        if topic.is_empty()
+            || topic.len() > usize::from(u16::MAX)
+            || topic.contains(['+', '#', '\0'])
+        {
+            return Err(PublishError::Topic(message.topic));
+        }
+        let free = match message.qos {
+            Qos::AtMostOnce => live.flight.free_loose(),
+            Qos::AtLeastOnce => live.flight.free(),
+        };
+        if free == 0 {
+            return Err(PublishError::WindowFull);
+        }
+        let max = live
+            .max_packet
+            .unwrap_or(LARGEST_PACKET)
+            .min(LARGEST_PACKET);
+        let size = packet_size(&message);
+        if size > max {
+            return Err(PublishError::TooLarge { size, max });
+        }
+        let properties = options::properties(&message);
+        let Message {
+            topic,
+            payload,
+            retain,
+            qos,
+            ..
+        } = message;
+        live.client
+            .try_publish_with_properties(topic, options::quality(qos), retain, payload, properties)
+            // The channel has room for a full window, so it can only be closed: the connection
+            // has ended, and the notice of it is on its way.
+            .map_err(|_| PublishError::NotConnected)?;
+        match qos {
+            Qos::AtMostOnce => live.flight.ask_loose(),
+            Qos::AtLeastOnce => live.flight.ask(key),
+        }
+        Ok(())
     }
 
     /// How many messages of QoS 1 [`publish`](Self::publish) takes at this moment.
     pub fn free(&self) -> usize {
-        0
+        self.live.as_ref().map_or(0, |live| live.flight.free())
     }
 
-    /// Acknowledges a received message. To be called in the order of arrival.
+    /// Acknowledges a received message; a token that is void or used has no effect. To be
+    /// called in the order of arrival.
     pub fn ack(&mut self, token: AckToken) {
-        let _ = token;
+        if let Some(live) = self
+            .live
+            .as_mut()
+            .filter(|live| live.number == token.connection)
+        {
+            live.acknowledge(token.packet);
+        }
     }
 
     /// The number of the connection that stands, as the owner knows it.
     pub fn number(&self) -> Option<u64> {
-        None
+        self.live.as_ref().map(|live| live.number)
     }
 
-    /// Makes the connection's number greater than `above`: reconnects once, with a goodbye and
-    /// at once, when it is not.
+    /// Makes the connection's number greater than `above`: when it is not, the connection is
+    /// left with a goodbye and made anew at once. Attempts of later have greater numbers anyway.
     pub fn raise(&mut self, above: u64) {
-        let _ = above;
+        self.orders
+            .send_modify(|orders| orders.above = orders.above.max(above.min(HIGHEST)));
     }
 
     /// How many received messages of QoS 0 were dropped because the owner was too slow.
     pub fn dropped(&self) -> u64 {
-        0
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Says goodbye after everything published and acknowledged before has been written, so
@@ -115,8 +270,52 @@ impl Session {
     ///
     /// # Errors
     /// When the goodbye did not reach the broker.
-    pub async fn disconnect(self, limit: Duration) -> Result<(), DisconnectError> {
-        let _ = (self.settings, limit);
-        std::future::pending().await
+    pub async fn disconnect(mut self, limit: Duration) -> Result<(), DisconnectError> {
+        self.orders.send_modify(|orders| orders.stop = true);
+        timeout(limit, self.driver.value())
+            .await
+            .unwrap_or(Err(DisconnectError::TimedOut))
     }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("number", &self.number())
+            .field("free", &self.free())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    fn acknowledge(&mut self, packet: u16) {
+        if self.unacknowledged.remove(&packet) {
+            // Like a publish, it fails only when the connection has ended; the broker sends the
+            // message again on the next one.
+            let _ = self.client.try_ack(&Publish {
+                qos: QoS::AtLeastOnce,
+                pkid: packet,
+                ..Publish::default()
+            });
+        }
+    }
+}
+
+/// What a number is raised above at most, so that there is always a next one.
+const HIGHEST: u64 = u64::MAX / 2;
+
+/// MQTT 5, section 2.1.4: the remaining length has 28 bits; before it there are up to 5 bytes.
+const LARGEST_PACKET: u32 = 268_435_455;
+
+/// The size of the whole packet, as the broker counts it.
+fn packet_size(message: &Message) -> u32 {
+    let mut publish = Publish::new(
+        message.topic.as_str(),
+        options::quality(message.qos),
+        message.payload.clone(),
+        Some(options::properties(message)),
+    );
+    // A packet id takes two bytes whatever its value is; without one they are not counted.
+    publish.pkid = 1;
+    u32::try_from(publish.size()).unwrap_or(u32::MAX)
 }

@@ -22,7 +22,9 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, SpanError> {
         let refused = || SpanError(text.to_owned());
         let trimmed = text.trim();
-        let unit_at = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
+        let unit_at = trimmed
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(refused)?;
         let (number, unit) = trimmed.split_at(unit_at);
         let number: u64 = number.parse().map_err(|_| refused())?;
         let millis = match unit.trim_start() {
@@ -33,7 +35,10 @@ impl FromStr for Span {
             "d" => 24 * 60 * 60 * 1000,
             _ => return Err(refused()),
         };
-        number.checked_mul(millis).map(|ms| Self(Duration::from_millis(ms))).ok_or_else(refused)
+        number
+            .checked_mul(millis)
+            .map(|ms| Self(Duration::from_millis(ms)))
+            .ok_or_else(refused)
     }
 }
 
@@ -66,7 +71,11 @@ mod tests {
             ("7d", 604_800_000),
             ("0s", 0),
         ] {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))), "{text}");
+            assert_eq!(
+                text.parse(),
+                Ok(Span(Duration::from_millis(millis))),
+                "{text}"
+            );
         }
     }
 
@@ -87,7 +96,9 @@ mod tests {
         ] {
             let error = text.parse::<Span>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("`{text}` is not a duration; use for example `30s`")),
+                error.starts_with(&format!(
+                    "`{text}` is not a duration; use for example `30s`"
+                )),
                 "{error}"
             );
         }

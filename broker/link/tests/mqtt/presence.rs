@@ -1,0 +1,173 @@
+//! Wills, goodbyes, connection numbers, and two clients with one id.
+
+use std::time::Duration;
+
+use radar_link::mqtt::{DisconnectError, Message, Reason, Session, Settings, Will, Wills};
+use tokio::time::timeout;
+
+use crate::broker::{Broker, free_port};
+use crate::owner::{
+    DEADLINE, connected, delivered, disconnected, message, received, start, subscribed,
+};
+
+fn wills(delay: Duration) -> Wills {
+    Box::new(move |number| {
+        let message = Message {
+            retain: true,
+            content_type: Some("application/cbor"),
+            ..message("status", format!("lost {number}"))
+        };
+        Some(Will { message, delay })
+    })
+}
+
+async fn watcher(broker: &Broker) -> Session {
+    let mut watcher = start(Settings {
+        subscriptions: vec!["status".to_owned()],
+        ..broker.client("watcher")
+    });
+    subscribed(&mut watcher).await;
+    watcher
+}
+
+fn with_session(broker: &Broker) -> Settings {
+    Settings {
+        session_expiry: Duration::from_secs(60),
+        ..broker.client("host")
+    }
+}
+
+// E2, RR8
+#[tokio::test]
+async fn a_dropped_session_leaves_its_will_after_the_delay() {
+    let broker = Broker::start().await;
+    let mut watcher = watcher(&broker).await;
+    let mut host = Session::start(with_session(&broker), wills(Duration::from_secs(2))).unwrap();
+    let number = connected(&mut host).await;
+    drop(host);
+    assert!(
+        timeout(Duration::from_millis(800), watcher.next())
+            .await
+            .is_err(),
+        "the will came at once"
+    );
+    let will = received(&mut watcher).await;
+    assert_eq!(will.payload, format!("lost {number}"));
+    assert_eq!(will.content_type.as_deref(), Some("application/cbor"));
+}
+
+// E2, DM3
+#[tokio::test]
+async fn a_reconnect_within_the_delay_leaves_no_will() {
+    let broker = Broker::start().await;
+    let mut watcher = watcher(&broker).await;
+    let mut host = Session::start(with_session(&broker), wills(Duration::from_secs(1))).unwrap();
+    connected(&mut host).await;
+    drop(host);
+    let mut host = Session::start(with_session(&broker), wills(Duration::from_secs(1))).unwrap();
+    connected(&mut host).await;
+    assert!(
+        timeout(Duration::from_millis(2500), watcher.next())
+            .await
+            .is_err()
+    );
+}
+
+// RR8
+#[tokio::test]
+async fn a_goodbye_leaves_no_will_and_flushes_what_was_published() {
+    let broker = Broker::start().await;
+    let mut watcher = watcher(&broker).await;
+    let mut host = Session::start(with_session(&broker), wills(Duration::ZERO)).unwrap();
+    connected(&mut host).await;
+    for key in 0..10 {
+        host.publish(key, message("status", format!("bye {key}")))
+            .unwrap();
+    }
+    host.disconnect(DEADLINE).await.unwrap();
+    for key in 0..10 {
+        assert_eq!(received(&mut watcher).await.payload, format!("bye {key}"));
+    }
+    assert!(
+        timeout(Duration::from_millis(500), watcher.next())
+            .await
+            .is_err(),
+        "there was a will"
+    );
+}
+
+#[tokio::test]
+async fn a_goodbye_without_a_connection_says_so_at_once() {
+    let nowhere = crate::broker::client(&format!("mqtt://127.0.0.1:{}", free_port()), "host");
+    let mut host = start(nowhere.clone());
+    disconnected(&mut host).await;
+    assert_eq!(
+        host.disconnect(DEADLINE).await,
+        Err(DisconnectError::NotConnected)
+    );
+    let host = start(nowhere);
+    assert_eq!(
+        host.disconnect(DEADLINE).await,
+        Err(DisconnectError::NotConnected)
+    );
+}
+
+// DM2
+#[tokio::test]
+async fn a_second_client_with_the_same_id_is_told_apart_from_a_broken_line() {
+    let broker = Broker::start().await;
+    let mut first = start(broker.client("twin"));
+    connected(&mut first).await;
+    let mut second = start(broker.client("twin"));
+    connected(&mut second).await;
+
+    let retry_in = crate::owner::until(&mut first, |notice| match notice {
+        radar_link::mqtt::Notice::Disconnected {
+            reason: reason @ Reason::TakenOver { .. },
+            retry_in,
+        } => {
+            assert!(reason.to_string().contains("`twin`"), "{reason}");
+            Some(retry_in)
+        }
+        _ => None,
+    })
+    .await;
+    assert!(retry_in >= Duration::from_secs(240), "{retry_in:?}");
+
+    // No fight: the second keeps the session.
+    second.publish(1, message("still", "here")).unwrap();
+    assert_eq!(delivered(&mut second).await.0, 1);
+}
+
+// E2
+#[tokio::test]
+async fn a_raised_number_reconnects_once_without_a_will() {
+    let broker = Broker::start().await;
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("number");
+    let mut watcher = watcher(&broker).await;
+    let settings = Settings {
+        number_file: Some(file.clone()),
+        ..with_session(&broker)
+    };
+    let mut host = Session::start(settings.clone(), wills(Duration::ZERO)).unwrap();
+    let number = connected(&mut host).await;
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        format!("{number}\n")
+    );
+
+    host.raise(number - 1);
+    let ahead = number + 1_000_000_000_000;
+    host.raise(ahead);
+    assert_eq!(disconnected(&mut host).await, Reason::Raised);
+    assert_eq!(connected(&mut host).await, ahead + 1);
+    host.raise(ahead);
+    host.publish(1, message("status", "birth")).unwrap();
+    assert_eq!(received(&mut watcher).await.payload, "birth");
+    host.disconnect(DEADLINE).await.unwrap();
+
+    // Kept on disk: greater than what this host's clock says.
+    let mut host = Session::start(settings, wills(Duration::ZERO)).unwrap();
+    assert_eq!(connected(&mut host).await, ahead + 2);
+}
