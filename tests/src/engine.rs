@@ -1,5 +1,5 @@
-//! A private Docker engine: a `dockerd` with directories and a socket of its own, beside any other that
-//! the host may run, with one small image and containers without a network. It can be restarted and
+//! A private Docker engine: a `dockerd` and a `containerd` with directories and sockets of their own,
+//! beside any others that the host may run, with one small image and containers without a network. It can be restarted and
 //! killed on the same data. Its containers end with it.
 
 use std::fs;
@@ -31,21 +31,13 @@ pub const IMAGE: &str = "busybox:test";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A daemon that was killed leaves its containers running; their inits are told by the cgroup that is
-/// named after the container.
-const END_CONTAINERS: &str = r#"
-    find "$dir/exec" -name init.pid 2>/dev/null | while read -r file; do
-        pid=$(cat "$file") id=$(basename "$(dirname "$file")")
-        grep -qs "$id" "/proc/$pid/cgroup" && kill -s KILL "$pid"
-    done
-    for entry in /proc/[0-9]*; do
-        case $(tr '\0' ' ' 2>/dev/null <"$entry/cmdline") in
-            *containerd-shim*"$dir/exec/"*) kill -s KILL "${entry#/proc/}" ;;
-        esac
-    done
-    awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r |
-        while read -r mount; do umount -l "$mount"; done
-"#;
+/// Ends what a daemon that was killed has left: containerd, its shims, and the first process of each
+/// container, told by the control group that is named after the container.
+const END_CONTAINERS: &str = include_str!("engine/end.sh");
+
+/// Starts containerd unless it runs, and becomes the daemon. Left to itself the daemon would use the
+/// host's containerd where there is one.
+const START: &str = include_str!("engine/start.sh");
 
 /// A private engine; clones are the same engine, which ends with the last of them.
 #[derive(Debug, Clone)]
@@ -65,6 +57,10 @@ impl Engine {
         let directory = process::directory("engine")?;
         // The daemon must not read the configuration of the host's own engine.
         fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
+        let containerd = include_str!("engine/containerd.toml");
+        let containerd = containerd.replace("DIRECTORY", &directory.display().to_string());
+        fs::write(directory.join("containerd.toml"), containerd)
+            .context("the configuration of containerd")?;
         let engine = Self {
             daemon: Arc::new(Daemon {
                 directory,
@@ -124,18 +120,7 @@ impl Engine {
 
     /// Kills the daemon with SIGKILL and waits for its end; its containers go on meanwhile.
     pub async fn kill9_daemon(&self) -> Result<()> {
-        let pid_file = self.daemon.directory.join("exec/containerd/containerd.pid");
-        let containerd = fs::read_to_string(pid_file).context("the pid of containerd")?;
-        self.daemon.process.kill9(DEADLINE).await?;
-        // It dies with the daemon, a moment later; a new daemon that still finds it would wait for it.
-        let containerd = PathBuf::from(format!("/proc/{}", containerd.trim()));
-        until("containerd to end", DEADLINE, async || {
-            match containerd.exists() {
-                true => Err("it runs"),
-                false => Ok(()),
-            }
-        })
-        .await
+        self.daemon.process.kill9(DEADLINE).await
     }
 
     /// SIGSTOP for the daemon: its socket stays open and answers nothing.
@@ -155,32 +140,19 @@ impl Engine {
             .context("the engine's directory")?
             .gid();
         let path = |name: &str| directory.join(name).display().to_string();
-        let launch = Launch::new("dockerd", directory.join("log"))
-            .args(["--config-file".to_owned(), path("daemon.json")])
+        let launch = Launch::new("sh", directory.join("log"))
+            .args(["-c", START, "dockerd", &directory.display().to_string()])
             .args([
-                "--data-root".to_owned(),
-                path("data"),
-                "--exec-root".to_owned(),
-                path("exec"),
+                "--config-file",
+                &path("daemon.json"),
+                "--data-root",
+                &path("data"),
             ])
-            .args([
-                "--pidfile".to_owned(),
-                path("pid"),
-                "--group".to_owned(),
-                group.to_string(),
-            ])
-            .args([
-                "-H".to_owned(),
-                self.host(),
-                "--shutdown-timeout".to_owned(),
-                "5".to_owned(),
-            ])
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip-forward=false",
-                "--userland-proxy=false",
-            ])
+            .args(["--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--containerd", &path("containerd.sock"), "-H", &self.host()])
+            .args(["--group", &group.to_string(), "--shutdown-timeout", "5"])
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .args(["--ip-forward=false", "--userland-proxy=false"])
             .env("PATH", process::SYSTEM_PATH)
             .grace(Duration::from_secs(20))
             .privileged()
