@@ -11,7 +11,9 @@ use std::future::Future;
 pub mod cli;
 mod health;
 mod http;
+pub mod relay;
 pub mod settings;
+pub mod upstream;
 
 pub use http::{ListenError, listen};
 pub use settings::Settings;
