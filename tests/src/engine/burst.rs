@@ -15,9 +15,10 @@ pub struct Made {
 
 impl Engine {
     /// Makes exactly `count` events on these running containers, as fast as the engine does it, each
-    /// container on its own: mostly signals that they ignore, every tenth a rename, and now and then a
-    /// pause. Returns what was made, in the order of each container. At the end each runs, and may still
-    /// have the other one of its two names.
+    /// container on its own: mostly signals that they ignore, every tenth a rename (there and back), every
+    /// twenty-fifth a change of the restart policy. Returns what was made, in the order of each container.
+    ///
+    /// No pauses: when one is ended at once, the engine may say both a second time.
     pub async fn burst(&self, containers: &[Container], count: usize) -> Result<Vec<Made>> {
         let shares = containers.len().max(1);
         let mut running: FuturesUnordered<_> = containers
@@ -37,25 +38,29 @@ impl Engine {
 
     async fn burst_one(&self, container: &Container, count: usize) -> Result<Vec<Made>> {
         let Container { id, name } = container;
-        let mut made = Vec::with_capacity(count);
-        let (mut paused, mut renamed) = (false, false);
         let other_name = format!("{name}-renamed");
+        let mut renamed = self
+            .inspect(id)
+            .await?
+            .name
+            .is_some_and(|name| name.ends_with("-renamed"));
+        let mut made = Vec::with_capacity(count);
         for number in 1..=count {
-            let action = match number % 100 {
-                50 if number < count => "pause",
-                51 if paused => "unpause",
-                step if step % 10 == 0 => "rename",
+            let action = match number {
+                _ if number % 10 == 0 => "rename",
+                _ if number % 25 == 5 => "update",
                 _ => "kill",
             };
             let done = match action {
-                "pause" => self.pause(id).await,
-                "unpause" => self.unpause(id).await,
                 "rename" if renamed => self.rename(id, name).await,
                 "rename" => self.rename(id, &other_name).await,
+                "update" => {
+                    self.set_retries(id, i64::try_from(number).unwrap_or_default())
+                        .await
+                }
                 _ => self.kill(id, "WINCH").await,
             };
             done.with_context(|| format!("event {number} of a burst on {name}"))?;
-            paused = action == "pause";
             renamed ^= action == "rename";
             made.push(Made {
                 container: id.clone(),

@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{
+    ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
@@ -120,6 +122,23 @@ impl Engine {
             "renaming",
             name,
             self.client()?.rename_container(name, options).await,
+        )
+    }
+
+    /// Gives a container the restart policy `on-failure` with this many tries.
+    pub async fn set_retries(&self, name: &str, tries: i64) -> Result<()> {
+        let policy = RestartPolicy {
+            name: Some(RestartPolicyNameEnum::ON_FAILURE),
+            maximum_retry_count: Some(tries),
+        };
+        let change = ContainerUpdateBody {
+            restart_policy: Some(policy),
+            ..Default::default()
+        };
+        done(
+            "updating",
+            name,
+            self.client()?.update_container(name, change).await,
         )
     }
 
