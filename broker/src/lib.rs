@@ -9,10 +9,12 @@
 use std::future::Future;
 
 pub mod cli;
+pub mod fleet;
 mod health;
 mod http;
 pub mod relay;
 pub mod settings;
+pub mod store;
 pub mod upstream;
 
 pub use http::{ListenError, listen};
