@@ -74,10 +74,9 @@ pub fn start(format: Format, level: &str, ansi: bool) -> Result<(), LoggingError
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     // A lone word that is no level would be taken for a target, and silence everything else.
     let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
-    let level = level.trim().to_ascii_lowercase();
+    let level: String = level.to_ascii_lowercase().split_whitespace().collect();
     let stray = level
         .split(',')
-        .map(str::trim)
         .find(|part| !part.contains('=') && !known(part));
     if stray.is_some() {
         return Err(LoggingError::Level {
@@ -122,5 +121,18 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_second_start_is_refused() {
+        assert!(start(Format::Text, "off", true).is_ok());
+        assert!(matches!(
+            start(Format::Json, "off", false),
+            Err(LoggingError::Twice)
+        ));
+        assert!(matches!(
+            start(Format::Json, "loud", false),
+            Err(LoggingError::Level { .. })
+        ));
     }
 }

@@ -26,6 +26,7 @@ mod flight;
 mod number;
 mod options;
 mod reason;
+mod rival;
 mod session;
 pub mod tls;
 mod url;
@@ -112,6 +113,9 @@ pub struct Reconnect {
     pub stable: Duration,
     /// About the wait after another client has taken the session over.
     pub taken_over: Duration,
+    /// So many connections in a row, each accepted and then closed without a word within
+    /// `most`, are taken for a session that another client takes over: Mosquitto does not say it.
+    pub silent_ends: u32,
     /// How long an attempt may take, from the name lookup to the broker's answer; whole seconds.
     pub timeout: Duration,
 }
@@ -123,6 +127,7 @@ impl Default for Reconnect {
             most: Duration::from_secs(60),
             stable: Duration::from_secs(30),
             taken_over: Duration::from_secs(5 * 60),
+            silent_ends: 10,
             timeout: Duration::from_secs(10),
         }
     }

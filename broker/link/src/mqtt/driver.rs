@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::number::Numbers;
+use super::rival::{Ending, Rival};
 use super::session::DisconnectError;
-use super::{Delivery, Reason, Received, Settings, Wills, options};
+use super::{Delivery, Reason, Received, Settings, Wills, options, reason};
 use crate::pacing::{self, Pacer};
 use crate::time::Clock;
 
@@ -75,6 +76,8 @@ pub(super) struct Driver {
 /// How a connection or an attempt ended.
 enum End {
     Lost(Reason),
+    /// An accepted connection, closed by the broker without a word.
+    Closed(Reason),
     Raised,
     Stopped(Result<(), DisconnectError>),
 }
@@ -107,6 +110,7 @@ impl Driver {
         let mut numbers = Numbers::open(self.settings.number_file.clone()).await;
         let reconnect = self.settings.reconnect;
         let mut pacer = Pacer::new(reconnect.first, reconnect.most);
+        let mut rival = Rival::new(reconnect.silent_ends, reconnect.most);
         let mut ends = 0;
         loop {
             let above = self.orders.borrow().above;
@@ -114,16 +118,32 @@ impl Driver {
             let mut connected_at = None;
             let end = self.connection(number, &numbers, &mut connected_at).await;
             let ended_at = self.clock.now().mono;
-            if connected_at.is_some_and(|at| ended_at.saturating_sub(at) >= reconnect.stable) {
+            let lasted = connected_at.map(|at| ended_at.saturating_sub(at));
+            if lasted.is_some_and(|lasted| lasted >= reconnect.stable) {
                 pacer.reset();
             }
+            let ending = match (&end, lasted) {
+                (End::Closed(_), Some(lasted)) => Ending::Silent(lasted),
+                _ => Ending::Other,
+            };
+            let rival = rival.suspected(ending);
             let (reason, retry_in) = match end {
                 End::Stopped(result) => return result,
                 End::Raised => (Reason::Raised, Duration::ZERO),
+                End::Closed(_) if rival => {
+                    let client_id = self.settings.client_id.clone();
+                    (
+                        Reason::TakenOver {
+                            client_id,
+                            certain: false,
+                        },
+                        pacing::spread(reconnect.taken_over),
+                    )
+                }
                 End::Lost(reason @ Reason::TakenOver { .. }) => {
                     (reason, pacing::spread(reconnect.taken_over))
                 }
-                End::Lost(reason) => (reason, pacer.next_wait()),
+                End::Lost(reason) | End::Closed(reason) => (reason, pacer.next_wait()),
             };
             debug!(number, %reason, ?retry_in, "no connection");
             if self
@@ -275,9 +295,9 @@ impl Driver {
                     closing = true;
                     Ok(())
                 }
-                Ok(Ok(event)) => self.pass_on(event),
+                Ok(Ok(event)) => self.pass_on(event).map_err(End::Lost),
                 Ok(Err(error)) => Err(self.lost(eventloop, &error)),
-                Err(_) => Err(Reason::silence(limit)),
+                Err(_) => Err(End::Lost(Reason::silence(limit))),
             };
             match (lost, goodbye.take()) {
                 (Ok(()), none_or_not_yet) => goodbye = none_or_not_yet,
@@ -285,20 +305,25 @@ impl Driver {
                 (Err(_), Some(End::Stopped(_))) => {
                     return End::Stopped(Err(DisconnectError::NotConnected));
                 }
-                (Err(reason), _) => return End::Lost(reason),
+                (Err(end), _) => return end,
             }
         }
     }
 
     /// Passes on what rumqttc had read before the error, above all acknowledgements: without
     /// them the owner would publish again what the broker has.
-    fn lost(&self, eventloop: &mut EventLoop, error: &ConnectionError) -> Reason {
+    fn lost(&self, eventloop: &mut EventLoop, error: &ConnectionError) -> End {
         while let Some(event) = eventloop.state.events.pop_front() {
             if let Err(reason) = self.pass_on(event) {
-                return reason;
+                return End::Lost(reason);
             }
         }
-        Reason::of(error, &self.settings, true)
+        let reason = Reason::of(error, &self.settings, true);
+        if reason::is_silent(error) {
+            End::Closed(reason)
+        } else {
+            End::Lost(reason)
+        }
     }
 
     fn pass_on(&self, event: Polled) -> Result<(), Reason> {

@@ -26,6 +26,9 @@ pub enum Reason {
     TakenOver {
         /// The id that both use.
         client_id: String,
+        /// The broker has said so; otherwise it follows from many connections in a row that it
+        /// closed without a word.
+        certain: bool,
     },
     /// [`Session::raise`](super::Session::raise) asked for a connection with a greater number.
     Raised,
@@ -37,12 +40,24 @@ impl fmt::Display for Reason {
             Self::Network(text) | Self::Tls(text) | Self::Refused(text) | Self::Server(text) => {
                 f.write_str(text)
             }
-            Self::TakenOver { client_id } => {
+            Self::TakenOver { client_id, certain } => {
+                let how = if *certain {
+                    "another client has"
+                } else {
+                    "most likely another client has"
+                };
                 write!(
                     f,
-                    "another client has taken the session over: two programs use the client id `{client_id}`"
+                    "{how} taken the session over: two programs use the client id `{client_id}`"
+                )?;
+                if *certain {
+                    return Ok(());
+                }
+                f.write_str(
+                    " (the broker closes every connection soon after accepting it, without a word)",
                 )
             }
+
             Self::Raised => f.write_str("reconnecting with a greater connection number"),
         }
     }
@@ -147,6 +162,7 @@ fn dismissed(code: DisconnectReasonCode, said: Option<&str>, settings: &Settings
         Code::SessionTakenOver => {
             return Reason::TakenOver {
                 client_id: settings.client_id.clone(),
+                certain: true,
             };
         }
         Code::ServerShuttingDown => "the broker is shutting down",
@@ -256,6 +272,20 @@ fn tls(error: &rustls::Error, settings: &Settings) -> String {
             )
         }
         error => format!("TLS with {host} failed: {error}"),
+    }
+}
+
+/// Whether the broker closed the connection without a word.
+pub(super) fn is_silent(error: &ConnectionError) -> bool {
+    use io::ErrorKind as Kind;
+    match error {
+        ConnectionError::MqttState(StateError::ConnectionAborted) => true,
+        error => find::<io::Error>(error).is_some_and(|error| {
+            matches!(
+                error.kind(),
+                Kind::ConnectionReset | Kind::BrokenPipe | Kind::UnexpectedEof
+            )
+        }),
     }
 }
 

@@ -315,3 +315,6 @@ where
             .map_err(|error| PartError::Value(key.clone(), error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,21 +83,6 @@ impl Broker {
         self.child.take().unwrap().kill().await.unwrap();
     }
 
-    /// Ends it with SIGTERM, so that it says goodbye to its clients.
-    pub(crate) async fn terminate(&mut self) {
-        let mut child = self.child.take().unwrap();
-        let pid = child.id().unwrap().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
-        child.wait().await.unwrap();
-    }
-
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

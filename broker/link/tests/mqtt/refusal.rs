@@ -1,5 +1,8 @@
 //! What the owner reads when the broker cannot be reached or does not want us.
 
+use std::io::{Read, Write};
+use std::time::Duration;
+
 use radar_link::mqtt::{Delivery, Notice, Reason, Settings};
 use radar_link::secret::Secret;
 use tokio::net::TcpListener;
@@ -88,7 +91,7 @@ async fn a_broker_that_is_not_there_names_the_address() {
     let port = free_port();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port();
-    let closing = closes_at_once().await;
+    let closing = closes_at_once();
     for (url, words) in [
         (
             format!("mqtt://127.0.0.1:{port}"),
@@ -118,7 +121,7 @@ async fn a_broker_that_is_not_there_names_the_address() {
         ),
     ] {
         let mut settings = client(&url, "host");
-        settings.reconnect.timeout = std::time::Duration::from_secs(1);
+        settings.reconnect.timeout = Duration::from_secs(1);
         let reason = disconnected(&mut start(settings)).await;
         let text = reason.to_string();
         assert!(matches!(reason, Reason::Network(_)), "{reason:?}");
@@ -130,12 +133,12 @@ async fn a_broker_that_is_not_there_names_the_address() {
 }
 
 /// A listener that takes connections and closes them after the first bytes.
-async fn closes_at_once() -> u16 {
+fn closes_at_once() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+            let _ = stream.read(&mut [0; 1024]);
         }
     });
     port
@@ -153,15 +156,80 @@ async fn attempts_go_on_until_the_broker_is_there() {
     }
     broker.run().await;
     connected(&mut host).await;
-    // A broker that stops says why.
-    broker.terminate().await;
-    let reason = until(&mut host, |notice| match notice {
-        Notice::Disconnected { reason, .. } => Some(reason),
-        _ => None,
-    })
+}
+
+/// A broker that accepts a client, hears it out and ends the connection with these bytes.
+fn ends_with(packet: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(&[0x20, 3, 0, 0, 0]);
+            if packet[0] == 0x40 {
+                // An acknowledgement comes after a message.
+                let _ = stream.read(&mut [0; 1024]);
+            }
+            let _ = stream.write_all(packet);
+            let _ = stream.read(&mut [0; 1024]);
+        }
+    });
+    port
+}
+
+// DM2, DM19
+#[tokio::test]
+async fn a_broker_that_says_why_it_ends_the_connection_is_heard() {
+    let ended = |port| async move {
+        let mut host = start(client(&format!("mqtt://127.0.0.1:{port}"), "twin"));
+        until(&mut host, |notice| match notice {
+            Notice::Disconnected { reason, retry_in } => Some((reason, retry_in)),
+            _ => None,
+        })
+        .await
+    };
+    let (reason, retry_in) = ended(ends_with(&[0xe0, 2, 0x8e, 0])).await;
+    assert_eq!(
+        reason,
+        Reason::TakenOver {
+            client_id: "twin".to_owned(),
+            certain: true
+        }
+    );
+    assert!(retry_in >= Duration::from_secs(240), "{retry_in:?}");
+
+    let (reason, retry_in) = ended(ends_with(&[0xe0, 2, 0x8b, 0])).await;
+    assert_eq!(
+        reason,
+        Reason::Server("the broker is shutting down".to_owned())
+    );
+    assert!(retry_in <= Duration::from_secs(1), "{retry_in:?}");
+
+    let (reason, _) = ended(ends_with(&[
+        0xe0, 10, 0x98, 8, 0x1f, 0, 5, b'p', b'a', b'u', b's', b'e',
+    ]))
     .await;
-    assert!(
-        matches!(&reason, Reason::Server(text) if text.contains("shutting down")),
-        "{reason:?}"
+    let text = "the broker's administrator has ended the connection: pause";
+    assert_eq!(reason, Reason::Server(text.to_owned()));
+}
+
+// E1: otherwise the owner would publish it again.
+#[tokio::test]
+async fn an_acknowledgement_that_came_with_the_end_still_counts() {
+    let port = ends_with(&[0x40, 2, 0, 1, 0xe0, 2, 0x8b, 0]);
+    let mut host = start(client(&format!("mqtt://127.0.0.1:{port}"), "host"));
+    connected(&mut host).await;
+    host.publish(77, message("last", "words")).unwrap();
+    let first = until(&mut host, Some).await;
+    assert_eq!(
+        first,
+        Notice::Delivered {
+            key: 77,
+            outcome: Delivery::Accepted
+        }
+    );
+    assert_eq!(
+        disconnected(&mut host).await,
+        Reason::Server("the broker is shutting down".to_owned())
     );
 }

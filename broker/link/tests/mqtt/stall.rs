@@ -17,12 +17,11 @@ async fn stalled(broker: &Broker, publishes: usize) -> String {
     let id = format!("host-{publishes}");
     let mut host = start(Settings {
         keep_alive: Duration::from_secs(5),
-        window: 64,
         ..client(&proxy.url(), &id)
     });
     connected(&mut host).await;
     proxy.stand_still();
-    // More than the buffers of both sockets hold, so that the flush inside the poll blocks.
+    // 20 MiB: more than the buffers of both sockets hold, so that the flush inside the poll blocks.
     for key in 0..publishes {
         host.publish(key as u64, message("big", vec![0; 1024 * 1024]))
             .unwrap();
@@ -48,7 +47,7 @@ async fn lost(host: &mut Session) -> Reason {
 #[tokio::test]
 async fn a_line_that_stands_still_is_noticed_idle_and_in_the_middle_of_a_write() {
     let broker = Broker::start().await;
-    let (idle, writing) = tokio::join!(stalled(&broker, 0), stalled(&broker, 64));
+    let (idle, writing) = tokio::join!(stalled(&broker, 0), stalled(&broker, 20));
     assert!(idle.contains("does not answer pings"), "{idle}");
     assert!(writing.contains("took nothing"), "{writing}");
 }
