@@ -1,5 +1,5 @@
 //! What the tests stand on: the real programs of the outside world, each private to the test that starts
-//! it, and everything that can go wrong with them. Nothing here knows our programs.
+//! it, and everything that can go wrong with them. Only [`fleet`] speaks the language of our programs.
 //!
 //! Read [`process`] first: whatever is started cannot outlive the test, also when the test is killed.
 
@@ -7,8 +7,11 @@ pub mod broker;
 pub mod clock;
 pub mod disk;
 pub mod engine;
+pub mod fleet;
+pub mod limits;
 pub mod observer;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod server;
 pub mod wait;
