@@ -1,4 +1,572 @@
-//! All state of the agent: pure, without I/O and without a clock.
+//! All state of the agent, and every decision: pure, without I/O, clock or randomness. The shell
+//! hands in what the broker, the engine and the clock say, and performs the effects in order.
+//!
+//! What happens on the host becomes an event with the next number of the epoch
+//! ([`inventory`] → [`outbox`]); the events, the snapshot and the agent's own status reach the
+//! broker through one window ([`publishing`]). How a life begins is in [`opening`], what is
+//! said of the agent itself in [`presence`], what the bridge asks for again in [`resend`], and what
+//! goes to disk in [`keeping`].
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Received};
+use radar_link::secret::Secret;
+use radar_link::time::Now;
+use radar_wire::codec;
+use radar_wire::container::ContainerId;
+use radar_wire::event::{Action, Event};
+use radar_wire::fields::Fields;
+use radar_wire::snapshot::Snapshot;
+use radar_wire::status::{AgentFacts, EngineFacts};
+use radar_wire::topic::{AgentId, Channel, Prefix};
+
+use crate::engine::notice::Notice as EngineNotice;
 
 pub mod inventory;
+pub mod keeping;
+pub mod opening;
 pub mod outbox;
+pub mod presence;
+pub mod publishing;
+pub mod remark;
+pub mod resend;
+pub mod spool;
+
+use inventory::{Change, Inventory};
+use keeping::{Keeping, Write};
+use opening::{Cursor, Kept, Opening};
+use outbox::{Bounds, Entry, Name, Outbox};
+use presence::{Presence, Verdict};
+use publishing::Publishing;
+use remark::Remark;
+use resend::Asks;
+
+/// How often the cursor file is written at most.
+const CURSOR_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// How much older than the truth the cursor file is: what a broker lost in its last moments is read again.
+const CURSOR_MARGIN: i64 = 60 * 1_000_000_000;
+
+/// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
+const FLUSH: Duration = Duration::from_secs(2);
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What an agent is told once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What all topics start with.
+    pub prefix: Prefix,
+    /// Its id.
+    pub id: AgentId,
+    /// Its program and host.
+    pub facts: AgentFacts,
+    /// The server's one-time token, for the bridge.
+    pub enroll: Option<Secret>,
+    /// How much the outbox keeps.
+    pub bounds: Bounds,
+    /// The shortest time between two snapshots.
+    pub snapshot_interval: Duration,
+    /// How often the engine's list is compared.
+    pub reconcile_interval: Duration,
+    /// Whether there is a data directory.
+    pub on_disk: bool,
+    /// What the operator should know from the beginning on.
+    pub warnings: Vec<Box<str>>,
+}
+
+/// What the core asks of its shell, in the order in which it is to be done.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Start to read the engine, its events from this time on; once, before anything is asked of it.
+    StartEngine {
+        /// The engine's time in nanoseconds.
+        since: Option<i64>,
+    },
+    /// Ask the engine for its list.
+    List {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// Ask the engine for a container's record.
+    Inspect {
+        /// The container.
+        id: ContainerId,
+    },
+    /// Have the engine's events opened anew.
+    ReopenEngine,
+    /// Publish; what is not taken comes back in [`Agent::handle_not_published`].
+    Publish {
+        /// Comes back with the delivery.
+        key: u64,
+        /// What.
+        message: Message,
+    },
+    /// Connect with a session number above this one.
+    RaiseSession(u64),
+    /// Write the outbox file and answer with [`Agent::handle_written`].
+    Write(Write),
+    /// Write the cursor file.
+    WriteCursor(Cursor),
+    /// Log this.
+    Say(Remark),
+    /// Write what the next start goes on with: the outbox, then the state.
+    Finish {
+        /// The outbox file.
+        outbox: Vec<u8>,
+        /// The state at the stop; none when there is none yet.
+        stopped: Option<Snapshot>,
+    },
+    /// Say goodbye to the broker and end.
+    Stopped,
+}
+
+/// Where the agent is in its life.
+#[derive(Debug)]
+enum Life {
+    /// The epoch is not known yet.
+    Opening(Opening),
+    /// It watches the engine.
+    Open { epoch: u64, sequence: u64, inventory: Box<Inventory> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Events may leave until then.
+    Flushing { until: Duration, give_up: Duration },
+    /// The goodbye is on its way.
+    Leaving { give_up: Duration },
+    /// The broker has taken it.
+    Left,
+    /// All is said.
+    Done,
+}
+
+/// What is told of the agent to a health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The broker is connected.
+    pub connected: bool,
+    /// Whether the engine answers; none before it was asked.
+    pub engine: Option<bool>,
+    /// How many events wait for the broker.
+    pub waiting: usize,
+}
+
+/// The core.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    now: Now,
+    life: Life,
+    outbox: Outbox,
+    asks: Asks,
+    presence: Presence,
+    publishing: Publishing,
+    keeping: Option<Keeping>,
+    disk_failed: bool,
+    cursor_written: Option<(Duration, Cursor)>,
+    engine_down: bool,
+    /// Another agent uses the id: its text.
+    rival: Option<Box<str>>,
+    /// Why the broker is away, as it was said.
+    away: Option<String>,
+    was_connected: bool,
+    overflowed: bool,
+    refused_filters: BTreeSet<String>,
+    stop: Option<Stop>,
+    effects: VecDeque<Effect>,
+}
+
+impl Agent {
+    /// An agent that is about to connect.
+    #[must_use]
+    pub fn new(config: Config, kept: Kept, now: Now) -> Self {
+        let mut outbox = Outbox::new(config.bounds);
+        let mut effects = VecDeque::new();
+        if kept.spool.dropped > 0 {
+            let kept_events = kept.spool.entries.len();
+            effects.push_back(Effect::Say(Remark::SpoolTorn { bytes: kept.spool.dropped, kept: kept_events }));
+        }
+        for entry in kept.spool.entries {
+            outbox.push(entry);
+        }
+        Self {
+            life: Life::Opening(Opening::new(kept.stopped, kept.cursor, now)),
+            asks: Asks::new(),
+            presence: Presence::new(config.facts.clone()),
+            publishing: Publishing::new(config.enroll.is_some()),
+            keeping: config.on_disk.then(|| Keeping::new(config.bounds.bytes)),
+            disk_failed: false,
+            cursor_written: None,
+            engine_down: false,
+            rival: None,
+            away: None,
+            was_connected: false,
+            overflowed: false,
+            refused_filters: BTreeSet::new(),
+            stop: None,
+            config,
+            now,
+            outbox,
+            effects,
+        }
+    }
+
+    /// Takes in what the session at the broker told.
+    pub fn handle_broker(&mut self, notice: Notice, now: Now) {
+        self.now = now;
+        match notice {
+            Notice::Connected { number, window, .. } => {
+                self.publishing.handle_connected(usize::from(window), now.mono);
+                self.presence.handle_connected(number);
+                let resumed = std::mem::replace(&mut self.was_connected, true);
+                self.away = None;
+                self.say(Remark::Connected { session: number, resumed });
+            }
+            Notice::Disconnected { reason, .. } => {
+                let connected = self.publishing.handle_away();
+                self.outbox.take_all_back();
+                self.asks.clear();
+                self.presence.handle_away();
+                if let Some(keeping) = self.keeping.as_mut().filter(|_| connected) {
+                    keeping.handle_away();
+                }
+                let reason = reason.to_string();
+                if self.away.as_ref() != Some(&reason) && self.stop.is_none() {
+                    self.away = Some(reason.clone());
+                    self.say(Remark::Away { reason });
+                }
+            }
+            Notice::Delivered { key, outcome } => self.handle_delivered(key, outcome),
+            Notice::Received(received) => self.handle_received(&received),
+            Notice::Subscribed { filter } => {
+                self.refused_filters.remove(&filter);
+            }
+            Notice::SubscriptionRefused { filter, reason } => {
+                if self.refused_filters.insert(filter.clone()) {
+                    self.say(Remark::SubscriptionRefused { filter, reason });
+                }
+            }
+        }
+    }
+
+    /// A message was not taken for publishing.
+    pub fn handle_not_published(&mut self, key: u64, error: &PublishError, now: Now) {
+        self.now = now;
+        match error {
+            PublishError::NotConnected | PublishError::WindowFull => self.publish_later(key),
+            PublishError::TooLarge { size, max } => self.publish_never(key, *size, *max),
+            PublishError::Topic(_) => self.handle_delivered(key, Delivery::Refused(error.to_string())),
+        }
+    }
+
+    /// Takes in what the engine told.
+    pub fn handle_engine(&mut self, notice: EngineNotice, now: Now) {
+        self.now = now;
+        match &notice {
+            EngineNotice::Up(opened) => {
+                let again = std::mem::replace(&mut self.engine_down, false);
+                let EngineFacts { kind, version, .. } = opened.facts.clone();
+                if again || self.engine().is_none() {
+                    self.say(Remark::EngineUp { kind, version });
+                }
+            }
+            EngineNotice::Down { reason } => {
+                self.engine_down = true;
+                self.say(Remark::EngineDown { reason: reason.clone() });
+            }
+            _ => {}
+        }
+        if let Life::Open { inventory, .. } = &mut self.life {
+            inventory.handle_notice(notice, now);
+        }
+    }
+
+    /// How writing the outbox file went.
+    pub fn handle_written(&mut self, result: Result<(), String>, now: Now) {
+        self.now = now;
+        let Some(keeping) = &mut self.keeping else { return };
+        keeping.handle_written(result.is_ok(), now.mono);
+        match result {
+            Err(error) if !std::mem::replace(&mut self.disk_failed, true) => self.say(Remark::DiskFailed { error }),
+            Ok(()) if std::mem::take(&mut self.disk_failed) => self.say(Remark::DiskWorks),
+            _ => {}
+        }
+    }
+
+    /// Asks the agent to end; [`Effect::Stopped`] follows within 5 s.
+    pub fn handle_stop(&mut self, now: Now) {
+        self.now = now;
+        if self.stop.is_none() {
+            self.say(Remark::Stopping);
+            self.stop = Some(Stop::Flushing { until: now.mono + FLUSH, give_up: now.mono + GOODBYE });
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        if let Some(above) = self.presence.handle_timeout(now.mono) {
+            self.outnumber(above);
+        }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.handle_timeout(now.mono);
+        }
+        match &mut self.life {
+            Life::Opening(opening) if opening.poll_timeout() <= now.mono => self.open(),
+            Life::Opening(_) => {}
+            Life::Open { inventory, .. } => inventory.handle_timeout(now),
+        }
+    }
+
+    /// When something is due, in monotonic time.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let life = match &self.life {
+            Life::Opening(opening) => Some(opening.poll_timeout()),
+            Life::Open { inventory, .. } => inventory.poll_timeout(),
+        };
+        let stop = match self.stop {
+            Some(Stop::Flushing { until, give_up }) => Some(until.min(give_up)),
+            Some(Stop::Leaving { give_up }) => Some(give_up),
+            _ => None,
+        };
+        let keeping = self.keeping.as_ref().and_then(Keeping::poll_timeout);
+        // What is due by now and was not done waits for something else than time.
+        let own = [self.presence.poll_timeout(), self.publish_timeout(), self.cursor_timeout()];
+        let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
+        own.chain(life).chain(stop).chain(keeping).min()
+    }
+
+    /// What is to be done next; ask until there is nothing.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects
+            .pop_front()
+            .or_else(|| self.next_of_inventory())
+            .or_else(|| self.next_write())
+            .or_else(|| self.next_publish())
+            .or_else(|| self.next_cursor())
+            .or_else(|| self.next_of_stop())
+    }
+
+    /// What a health check is told.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        Condition {
+            connected: self.publishing.is_connected(),
+            engine: self.engine().map(|engine| engine.answers).or(self.engine_down.then_some(false)),
+            waiting: self.outbox.waiting(),
+        }
+    }
+
+    fn handle_received(&mut self, received: &Received) {
+        let content_type = received.content_type.as_deref();
+        match self.config.prefix.parse(&received.topic) {
+            Ok((id, Channel::Status)) if id == self.config.id => self.handle_status(&received.payload, content_type),
+            // Cleared by an operator, it comes again with the next change.
+            Ok((id, Channel::Snapshot)) if id == self.config.id && !received.payload.is_empty() => {
+                if let Life::Opening(opening) = &mut self.life {
+                    opening.handle_snapshot(&received.payload, content_type);
+                }
+            }
+            Ok((id, Channel::Resend)) if id == self.config.id => match codec::decode(content_type, &received.payload) {
+                Ok(ask) => self.asks.push(ask, self.last_name(), self.now.mono),
+                Err(_) => self.say(Remark::BadResend),
+            },
+            _ => {}
+        }
+    }
+
+    fn handle_status(&mut self, payload: &[u8], content_type: Option<&str>) {
+        if self.stop.is_some() {
+            return;
+        }
+        match self.presence.handle_status(payload, content_type, self.now.mono) {
+            Verdict::Fine => {}
+            Verdict::Born => {
+                if matches!(self.life, Life::Opening(_)) {
+                    self.open();
+                }
+            }
+            Verdict::Outnumber(above) => self.outnumber(above),
+            Verdict::Rival { host, .. } => {
+                let remark = Remark::Rival { id: self.config.id.as_str().to_owned(), host };
+                self.rival = Some(remark.to_string().into());
+                self.say(remark);
+            }
+        }
+    }
+
+    fn outnumber(&mut self, above: u64) {
+        self.say(Remark::Outnumbered { above });
+        self.effects.push_back(Effect::RaiseSession(above));
+    }
+
+    fn warnings(&self) -> Vec<Box<str>> {
+        let own = [&self.rival, &self.publishing.too_large].into_iter().flatten();
+        self.config.warnings.iter().chain(own).cloned().collect()
+    }
+
+    fn open(&mut self) {
+        let ended = Life::Opening(Opening::new(None, None, self.now));
+        let Life::Opening(opening) = std::mem::replace(&mut self.life, ended) else { return };
+        let entries = self.outbox.ring().chain(self.outbox.waiting_after(None));
+        let beginning = opening.begin(self.now.wall, entries);
+        let (epoch, sequence, restored) = (beginning.epoch, beginning.sequence, beginning.restored);
+        let known = restored.records.as_ref().map(Vec::len);
+        self.say(match beginning.resumed {
+            true => Remark::Resumed { epoch, sequence },
+            false => Remark::Began { epoch, known },
+        });
+        self.effects.push_back(Effect::StartEngine { since: restored.cursor });
+        let inventory = Box::new(Inventory::new(restored, self.config.reconcile_interval));
+        self.life = Life::Open { epoch, sequence, inventory };
+    }
+
+    fn next_of_inventory(&mut self) -> Option<Effect> {
+        if self.stop.is_some() {
+            return None;
+        }
+        loop {
+            let Life::Open { inventory, .. } = &mut self.life else { return None };
+            match inventory.next_effect()? {
+                inventory::Effect::List { ticket } => return Some(Effect::List { ticket }),
+                inventory::Effect::Inspect { id } => return Some(Effect::Inspect { id }),
+                inventory::Effect::Reopen => return Some(Effect::ReopenEngine),
+                inventory::Effect::Happened(change) => self.tell(change),
+                inventory::Effect::Gap { missing } => self.tell_gap(missing),
+            }
+            if let Some(effect) = self.effects.pop_front() {
+                return Some(effect);
+            }
+        }
+    }
+
+    fn tell(&mut self, change: Change) {
+        let Life::Open { epoch, sequence, .. } = &mut self.life else { return };
+        *sequence += 1;
+        let Change { time, action, id, name, set } = change;
+        let event = Event { epoch: *epoch, sequence: *sequence, first: None, at: self.now.wall, time, action, id, name, set };
+        let gap = Entry::gap(*epoch, *sequence, *sequence, self.now.wall);
+        let entry = Entry::new(&event);
+        if entry.is_none() {
+            self.say(Remark::EventTooLarge);
+        }
+        self.push(entry.unwrap_or(gap));
+    }
+
+    fn tell_gap(&mut self, missing: Option<u64>) {
+        let Life::Open { epoch, sequence, .. } = &mut self.life else { return };
+        let at = self.now.wall;
+        let entry = match missing {
+            Some(0) => return,
+            Some(count) => {
+                let first = *sequence + 1;
+                *sequence += count.min(u64::from(u32::MAX));
+                Some(Entry::gap(*epoch, first, *sequence, at))
+            }
+            None => {
+                *sequence += 1;
+                let (action, set) = (Action::Gap, Fields::default());
+                let (epoch, sequence) = (*epoch, *sequence);
+                Entry::new(&Event { epoch, sequence, first: None, at, time: None, action, id: None, name: None, set })
+            }
+        };
+        entry.into_iter().for_each(|entry| self.push(entry));
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let lost = self.outbox.push(entry);
+        if lost > 0 && !std::mem::replace(&mut self.overflowed, true) {
+            self.say(Remark::Overflow);
+        }
+    }
+
+    fn next_write(&mut self) -> Option<Effect> {
+        if self.outbox.waiting() == 0 {
+            self.overflowed = false;
+        }
+        // The last word on the file is Finish.
+        let keeping = self.keeping.as_mut().filter(|_| self.stop.is_none())?;
+        let away = !self.publishing.is_connected();
+        keeping.next_write(&self.outbox, away).map(Effect::Write)
+    }
+
+    fn next_cursor(&mut self) -> Option<Effect> {
+        let cursor = self.changed_cursor()?;
+        let due = self.cursor_timeout().is_some_and(|at| at <= self.now.mono);
+        due.then(|| {
+            self.cursor_written = Some((self.now.mono, cursor));
+            Effect::WriteCursor(cursor)
+        })
+    }
+
+    fn cursor_timeout(&self) -> Option<Duration> {
+        self.changed_cursor()?;
+        Some(self.cursor_written.map_or(Duration::ZERO, |(at, _)| at + CURSOR_INTERVAL))
+    }
+
+    /// What the cursor file should hold, where it holds something else.
+    fn changed_cursor(&self) -> Option<Cursor> {
+        let Life::Open { epoch, inventory, .. } = &self.life else { return None };
+        let time = inventory.cursor()?;
+        let cursor = Cursor { epoch: *epoch, time: Some(time.saturating_sub(CURSOR_MARGIN)) };
+        let written = self.cursor_written.map(|(_, written)| written);
+        (self.config.on_disk && self.stop.is_none() && written != Some(cursor)).then_some(cursor)
+    }
+
+    fn next_of_stop(&mut self) -> Option<Effect> {
+        let connected = self.publishing.is_connected();
+        match self.stop? {
+            Stop::Done => return None,
+            Stop::Flushing { give_up, .. } | Stop::Leaving { give_up } if connected && self.now.mono < give_up => {
+                return None;
+            }
+            Stop::Flushing { .. } | Stop::Leaving { .. } if connected => self.say(Remark::Unsaid),
+            _ => {}
+        }
+        self.stop = Some(Stop::Done);
+        if self.config.on_disk {
+            let outbox = keeping::everything(&self.outbox);
+            self.effects.push_back(Effect::Finish { outbox, stopped: self.snapshot() });
+        }
+        self.effects.push_back(Effect::Stopped);
+        self.effects.pop_front()
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        let Life::Open { epoch, sequence, inventory } = &self.life else { return None };
+        Some(Snapshot {
+            epoch: *epoch,
+            sequence: *sequence,
+            time: inventory.cursor(),
+            at: self.now.wall,
+            complete: inventory.complete(),
+            engine: inventory.engine().cloned(),
+            host: inventory.host().cloned(),
+            containers: inventory.records().values().cloned().collect(),
+        })
+    }
+
+    fn engine(&self) -> Option<&EngineFacts> {
+        match &self.life {
+            Life::Open { inventory, .. } => inventory.engine(),
+            Life::Opening(_) => None,
+        }
+    }
+
+    fn last_name(&self) -> Option<Name> {
+        match self.life {
+            Life::Open { epoch, sequence, .. } => Some(Name { epoch, sequence }),
+            Life::Opening(_) => None,
+        }
+    }
+
+    fn say(&mut self, remark: Remark) {
+        self.effects.push_back(Effect::Say(remark));
+    }
+}
+
+#[cfg(test)]
+mod tests;

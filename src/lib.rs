@@ -7,6 +7,8 @@
 
 pub mod agent;
 pub mod engine;
+pub mod health;
+pub mod identity;
 pub mod settings;
 pub mod shell;
 

@@ -2,21 +2,66 @@
 //! its effects, and decides nothing.
 
 use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
-use radar_link::mqtt::SetupError;
+use futures_util::FutureExt;
+use radar_link::mqtt::{Message, Qos, Session, SetupError, Will, Wills};
+use radar_link::time::Clock;
+use radar_wire::codec::{self, MAX_PACKED};
+use radar_wire::status::AgentFacts;
+use radar_wire::topic::{AgentId, Channel, Prefix};
 
-use crate::engine::AddressError;
+use crate::agent::opening::Kept;
+use crate::agent::outbox::Bounds;
+use crate::agent::{Agent, Config, Effect, presence};
+use crate::engine::{self, AddressError, Engine};
+use crate::health::{self, Listener, Report};
+use crate::identity::{self, IdentityError, Machine};
 use crate::settings::Settings;
+
+pub mod directory;
+
+use directory::{Directory, DirectoryError};
+
+/// How long the broker keeps the session, and how long it waits with the last will.
+const SESSION_EXPIRY: Duration = Duration::from_secs(60);
+const WILL_DELAY: Duration = Duration::from_secs(3);
+
+/// How long the goodbye may take.
+const DISCONNECT: Duration = Duration::from_secs(2);
+
+/// How many inputs are taken before their effects are performed.
+const BATCH: usize = 64;
 
 /// Why the agent did not run, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The engine's address cannot be used.
-    #[error("DOCKER_HOST: {0}")]
+    #[error("{0}")]
     Engine(#[source] AddressError),
     /// The broker's settings do not fit together.
     #[error("{0}")]
     Broker(#[source] SetupError),
+    /// The data directory cannot be used.
+    #[error("{0}")]
+    Directory(#[source] DirectoryError),
+    /// The agent does not know who it is.
+    #[error("{0}")]
+    Identity(#[source] IdentityError),
+}
+
+impl RunError {
+    /// 64 when the settings are wrong, 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Engine(_) | Self::Broker(_) | Self::Directory(DirectoryError::Unusable { .. }) => 64,
+            Self::Directory(DirectoryError::InUse(_)) | Self::Identity(_) => 1,
+        }
+    }
 }
 
 /// Runs the agent until `shutdown` is ready, and then ends it within 10 s.
@@ -27,7 +72,256 @@ pub enum RunError {
 /// # Errors
 /// Settings that cannot be used. The loss of the broker or of the engine is not an error.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    drop(settings);
-    shutdown.await;
+    let engine = engine_settings(&settings)?;
+    let directory = directory::open(settings.agent.data_dir.as_deref()).map_err(RunError::Directory)?;
+    if directory.is_none() {
+        tracing::warn!("events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write");
+    }
+    let path = directory.as_ref().map(Directory::path);
+    let host = host_name();
+    let machine = Machine::read(Path::new("/"));
+    let identity = identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
+    let mut warnings: Vec<Box<str>> = Vec::new();
+    if identity.moved {
+        let text = moved_text(&identity.id, path);
+        tracing::warn!("{text}");
+        warnings.push(text.into());
+    }
+    let mut kept = directory.as_ref().map(Directory::take).unwrap_or_default();
+    if identity.moved {
+        // Two machines must not go on with the same numbers.
+        kept = Kept { stopped: None, ..kept };
+    }
+    let facts = facts(&settings, host, &machine);
+    let clock = Clock::start();
+    let session = start_session(&settings, &identity.id, path, &facts, clock)?;
+    tracing::info!(
+        "radar-agent {} as {} (`{}`), broker {}",
+        crate::VERSION, identity.id, facts.name, settings.broker.mqtt_url
+    );
+    let config = config(&settings, identity.id.clone(), facts, directory.is_some(), warnings);
+    let listener = path.and_then(open_listener);
+    let agent = Agent::new(config, kept, clock.now());
+    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, id: identity.id };
+    shell.run(shutdown).await;
     Ok(())
+}
+
+struct Shell {
+    agent: Agent,
+    clock: Clock,
+    session: Session,
+    /// Its settings until it is started.
+    engine: Result<Engine, engine::Settings>,
+    directory: Option<Directory>,
+    listener: Option<Listener>,
+    id: AgentId,
+}
+
+impl Shell {
+    async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown.fuse());
+        while !self.perform() {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => self.agent.handle_stop(self.clock.now()),
+                () = self.clock.sleep_until(self.agent.poll_timeout()) => self.agent.handle_timeout(self.clock.now()),
+                asked = next_asked(self.listener.as_ref()) => {
+                    if let Ok(stream) = asked {
+                        health::answer(&stream, &Report::new(self.id.as_str(), &self.agent.condition()));
+                    }
+                }
+                notice = self.session.next() => {
+                    self.agent.handle_broker(notice, self.clock.now());
+                    self.take_more();
+                }
+                notice = next_told(&mut self.engine) => {
+                    self.agent.handle_engine(notice, self.clock.now());
+                    self.take_more();
+                }
+            }
+        }
+        if let Err(error) = self.session.disconnect(DISCONNECT).await {
+            tracing::debug!("goodbye: {error}");
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Takes what has come meanwhile, so that its effects share one write to the disk.
+    fn take_more(&mut self) {
+        for _ in 0..BATCH {
+            if let Some(notice) = self.session.next().now_or_never() {
+                self.agent.handle_broker(notice, self.clock.now());
+            } else if let Some(notice) = next_told(&mut self.engine).now_or_never() {
+                self.agent.handle_engine(notice, self.clock.now());
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Performs what the core asks for. Returns whether the agent has ended.
+    fn perform(&mut self) -> bool {
+        while let Some(effect) = self.agent.next_effect() {
+            match effect {
+                Effect::StartEngine { since } => {
+                    if let Err(settings) = &self.engine {
+                        self.engine = Ok(Engine::start(settings.clone(), since));
+                    }
+                }
+                Effect::List { ticket } => self.engine.iter_mut().for_each(|engine| engine.list(ticket)),
+                Effect::Inspect { id } => self.engine.iter_mut().for_each(|engine| engine.inspect(id)),
+                Effect::ReopenEngine => self.engine.iter_mut().for_each(Engine::reopen),
+                Effect::Publish { key, message } => {
+                    if let Err(error) = self.session.publish(key, message) {
+                        self.agent.handle_not_published(key, &error, self.clock.now());
+                    }
+                }
+                Effect::RaiseSession(above) => self.session.raise(above),
+                Effect::Write(write) => {
+                    let result = self.on_disk(|directory| directory.write(&write));
+                    self.agent.handle_written(result.map_err(|error| error.to_string()), self.clock.now());
+                }
+                Effect::WriteCursor(cursor) => {
+                    if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
+                        tracing::warn!("{error}; after a crash the engine's events are read from further back");
+                    }
+                }
+                Effect::Finish { outbox, stopped } => {
+                    if let Err(error) = self.on_disk(|directory| directory.finish(outbox, stopped.as_ref())) {
+                        tracing::warn!("the outbox is not kept: {error}");
+                    }
+                }
+                Effect::Say(remark) => match remark.level() {
+                    tracing::Level::ERROR => tracing::error!("{remark}"),
+                    tracing::Level::WARN => tracing::warn!("{remark}"),
+                    _ => tracing::info!("{remark}"),
+                },
+                Effect::Stopped => return true,
+            }
+        }
+        false
+    }
+
+    fn on_disk(&self, work: impl FnOnce(&Directory) -> io::Result<()>) -> io::Result<()> {
+        self.directory.as_ref().map_or(Ok(()), work)
+    }
+}
+
+async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> engine::notice::Notice {
+    match engine {
+        Ok(engine) => engine.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixStream> {
+    match listener {
+        Some(listener) => listener.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
+    let environment = engine::Environment {
+        host: settings.agent.docker_host.clone(),
+        cert_path: settings.agent.docker_cert_path.clone(),
+        tls_verify: settings.agent.docker_tls_verify.is_some(),
+        runtime_dir: settings.runtime_dir.clone(),
+    };
+    let address = engine::Address::parse(environment).map_err(RunError::Engine)?;
+    let labels = settings.agent.agent_labels.0.clone();
+    Ok(engine::Settings { address, labels, time_out: engine::Settings::TIME_OUT })
+}
+
+fn start_session(
+    settings: &Settings,
+    id: &AgentId,
+    path: Option<&Path>,
+    facts: &AgentFacts,
+    clock: Clock,
+) -> Result<Session, RunError> {
+    let prefix = &settings.prefix;
+    let mut session = settings.broker.session(client_id(prefix, id));
+    session.clean_start = false;
+    session.session_expiry = SESSION_EXPIRY;
+    session.receive_max = 20;
+    session.max_incoming_packet = u32::try_from(MAX_PACKED + 4096).unwrap_or(u32::MAX);
+    session.subscriptions =
+        [Channel::Status, Channel::Snapshot, Channel::Resend].iter().map(|channel| prefix.topic(id, channel)).collect();
+    session.number_file = path.map(|path| path.join("session"));
+    let (topic, facts) = (prefix.topic(id, &Channel::Status), facts.clone());
+    let wills: Wills = Box::new(move |number| {
+        let will = codec::encode(&presence::will(&facts, number, clock.now().wall)).ok()?;
+        let message = Message {
+            topic: topic.clone(),
+            payload: will.bytes.into(),
+            retain: true,
+            qos: Qos::AtLeastOnce,
+            content_type: Some(will.content_type.as_str()),
+            expiry: None,
+        };
+        Some(Will { message, delay: WILL_DELAY })
+    });
+    Session::start(session, wills).map_err(RunError::Broker)
+}
+
+/// One id per agent and prefix, so that no two agents evict each other.
+fn client_id(prefix: &Prefix, id: &AgentId) -> String {
+    match prefix.as_str() {
+        Prefix::DEFAULT => format!("radar-agent-{id}"),
+        prefix => format!("radar-agent-{id}@{prefix}"),
+    }
+}
+
+fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, warnings: Vec<Box<str>>) -> Config {
+    let agent = &settings.agent;
+    Config {
+        prefix: settings.prefix.clone(),
+        id,
+        facts,
+        enroll: agent.agent_enroll_token.clone(),
+        bounds: Bounds {
+            events: agent.agent_outbox_events,
+            bytes: agent.agent_outbox_bytes,
+            ring_events: 1000,
+            ring_bytes: 256 * 1024,
+        },
+        snapshot_interval: agent.agent_snapshot_interval.0,
+        reconcile_interval: agent.agent_reconcile_interval.0,
+        on_disk,
+        warnings,
+    }
+}
+
+fn facts(settings: &Settings, host: String, machine: &Machine) -> AgentFacts {
+    let name = settings.agent.agent_name.clone().unwrap_or_else(|| host.clone());
+    AgentFacts {
+        version: crate::VERSION.into(),
+        commit: crate::COMMIT.map(Into::into),
+        arch: std::env::consts::ARCH.into(),
+        os: std::env::consts::OS.into(),
+        host: host.into(),
+        name: name.into(),
+        machine: machine.fingerprint().map(Into::into),
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "host".to_owned())
+}
+
+fn moved_text(id: &AgentId, path: Option<&Path>) -> String {
+    let machine: PathBuf = path.unwrap_or(Path::new("DATA_DIR")).join("machine");
+    format!(
+        "the id {id} was kept on another machine: if this disk is a copy, give this host another AGENT_ID; if the board was replaced, remove {}",
+        machine.display()
+    )
+}
+
+fn open_listener(path: &Path) -> Option<Listener> {
+    Listener::open(path)
+        .inspect_err(|error| tracing::warn!("health checks will fail, since {} cannot be opened: {error}", health::socket(path).display()))
+        .ok()
 }

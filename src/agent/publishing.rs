@@ -1,0 +1,396 @@
+//! What goes to the broker, in which order, and what comes of it. Everything shares one window:
+//! the status first, then the token, what the bridge asked for, the events in order, and the snapshot
+//! when no unsent event precedes it. What the broker refuses is said once and tried again slowly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use radar_link::mqtt::{Delivery, Message, Qos};
+use radar_wire::codec::{self, ContentType, EncodeError, Encoded};
+use radar_wire::enroll::Enroll;
+use radar_wire::status::{EngineFacts, Reason};
+use radar_wire::topic::Channel;
+
+use super::outbox::Name;
+use super::remark::Remark;
+use super::{Agent, Effect, Life, Stop};
+
+/// How long what was refused is left alone.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// How long a snapshot waits for the engine's first list after a connect.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// How long the broker keeps the token for a bridge that is away.
+const TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The waits until a token that nobody took is published again.
+const TOKEN_FIRST: Duration = Duration::from_secs(30);
+const TOKEN_MOST: Duration = Duration::from_secs(60 * 60);
+
+/// What can be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the contract's channels")]
+pub enum Class {
+    Status,
+    Enroll,
+    Event,
+    Snapshot,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Status => "status",
+            Self::Enroll => "enroll",
+            Self::Event => "event",
+            Self::Snapshot => "snapshot",
+        })
+    }
+}
+
+/// What is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Flight {
+    Status(Reason),
+    Goodbye,
+    Enroll,
+    Answer,
+    Event(Name),
+    Snapshot,
+}
+
+impl Flight {
+    fn class(&self) -> Class {
+        match self {
+            Self::Status(_) | Self::Goodbye => Class::Status,
+            Self::Enroll => Class::Enroll,
+            Self::Answer | Self::Event(_) => Class::Event,
+            Self::Snapshot => Class::Snapshot,
+        }
+    }
+}
+
+/// What a snapshot says, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gist {
+    revision: u64,
+    sequence: u64,
+}
+
+/// The state of the connection as far as publishing goes.
+#[derive(Debug)]
+pub(super) struct Publishing {
+    key: u64,
+    window: usize,
+    connected: Option<Duration>,
+    in_flight: BTreeMap<u64, Flight>,
+    /// The session takes nothing until its next notice.
+    blocked: bool,
+    held: BTreeMap<Class, Duration>,
+    refused: BTreeSet<Class>,
+    heard: Option<bool>,
+    token: bool,
+    token_wait: Duration,
+    /// A connection without a snapshot.
+    snapshot_owed: bool,
+    snapshot: Option<(Duration, Gist)>,
+    /// The snapshot does not fit: the text that says so.
+    pub(super) too_large: Option<Box<str>>,
+    /// What the last status said of the engine, and its warnings.
+    told: (Option<EngineFacts>, Vec<Box<str>>),
+}
+
+impl Publishing {
+    pub(super) fn new(token: bool) -> Self {
+        Self {
+            key: 0,
+            window: 0,
+            connected: None,
+            in_flight: BTreeMap::new(),
+            blocked: false,
+            held: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            heard: None,
+            token,
+            token_wait: TOKEN_FIRST,
+            snapshot_owed: false,
+            snapshot: None,
+            too_large: None,
+            told: (None, Vec::new()),
+        }
+    }
+
+    pub(super) fn handle_connected(&mut self, window: usize, mono: Duration) {
+        self.connected = Some(mono);
+        self.window = window.max(1);
+        self.snapshot_owed = true;
+        self.held.clear();
+    }
+
+    /// Returns whether there was a connection.
+    pub(super) fn handle_away(&mut self) -> bool {
+        self.in_flight.clear();
+        self.blocked = false;
+        self.connected.take().is_some()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.is_some()
+    }
+
+    fn is_free(&self, class: Class, mono: Duration) -> bool {
+        self.held.get(&class).is_none_or(|until| *until <= mono)
+    }
+
+    fn is_under_way(&self, flight: &Flight) -> bool {
+        self.in_flight.values().any(|one| one == flight)
+    }
+}
+
+impl Agent {
+    pub(super) fn handle_delivered(&mut self, key: u64, outcome: Delivery) {
+        self.publishing.blocked = false;
+        let Some(flight) = self.publishing.in_flight.remove(&key) else { return };
+        let class = flight.class();
+        let heard = match outcome {
+            Delivery::Accepted => true,
+            Delivery::NoSubscriber => false,
+            Delivery::Refused(reason) => return self.refused(flight, reason),
+        };
+        if self.publishing.refused.remove(&class) {
+            self.say(Remark::Taken { class });
+        }
+        if matches!(class, Class::Event | Class::Enroll) {
+            self.heard(heard);
+        }
+        match flight {
+            Flight::Event(name) => self.outbox.acknowledge(name),
+            Flight::Enroll if heard => self.publishing.token = false,
+            Flight::Enroll => {
+                let wait = self.publishing.token_wait;
+                self.publishing.token_wait = (wait * 2).min(TOKEN_MOST);
+                self.publishing.held.insert(class, self.now.mono + wait);
+            }
+            Flight::Goodbye => self.stop = Some(Stop::Left),
+            Flight::Snapshot => self.publishing.too_large = None,
+            Flight::Status(_) | Flight::Answer => {}
+        }
+    }
+
+    /// The session has no room for it.
+    pub(super) fn publish_later(&mut self, key: u64) {
+        let Some(flight) = self.publishing.in_flight.remove(&key) else { return };
+        self.publishing.blocked = true;
+        self.again(flight);
+    }
+
+    /// The broker would end the connection over it.
+    pub(super) fn publish_never(&mut self, key: u64, size: u32, max: u32) {
+        let Some(flight) = self.publishing.in_flight.remove(&key) else { return };
+        match flight {
+            Flight::Event(name) => {
+                self.outbox.give_up(name);
+                self.say(Remark::EventTooLarge);
+            }
+            Flight::Snapshot => self.snapshot_too_large(size as usize, max as usize),
+            Flight::Answer => {}
+            other => self.refused(other, format!("a message of {size} bytes is larger than the {max} it takes")),
+        }
+    }
+
+    fn refused(&mut self, flight: Flight, reason: String) {
+        let class = flight.class();
+        self.publishing.held.insert(class, self.now.mono + REFUSED);
+        if self.publishing.refused.insert(class) {
+            self.say(Remark::Refused { class, reason });
+        }
+        self.again(flight);
+    }
+
+    fn again(&mut self, flight: Flight) {
+        match flight {
+            Flight::Event(name) => self.outbox.take_back(name),
+            Flight::Status(reason) => {
+                let at = self.publishing.held.get(&Class::Status).copied().unwrap_or_default();
+                self.presence.handle_refused(reason, at);
+            }
+            Flight::Snapshot => self.publishing.snapshot_owed = true,
+            Flight::Goodbye => self.stop = Some(Stop::Left),
+            Flight::Enroll | Flight::Answer => {}
+        }
+    }
+
+    fn heard(&mut self, heard: bool) {
+        let before = self.publishing.heard.replace(heard);
+        match (before, heard) {
+            (None | Some(true), false) => self.say(Remark::Unheard),
+            (Some(false), true) => self.say(Remark::Heard),
+            _ => {}
+        }
+    }
+
+    pub(super) fn next_publish(&mut self) -> Option<Effect> {
+        self.publishing.connected?;
+        if self.publishing.blocked || self.publishing.in_flight.len() >= self.publishing.window {
+            return None;
+        }
+        let (flight, message) = self
+            .next_status()
+            .or_else(|| self.next_token())
+            .or_else(|| self.next_answer())
+            .or_else(|| self.next_event())
+            .or_else(|| self.next_goodbye())
+            .or_else(|| self.next_snapshot())?;
+        self.publishing.key += 1;
+        let key = self.publishing.key;
+        self.publishing.in_flight.insert(key, flight);
+        Some(Effect::Publish { key, message })
+    }
+
+    fn next_status(&mut self) -> Option<(Flight, Message)> {
+        if self.stop.is_some() {
+            return None;
+        }
+        let tell = (self.engine().cloned(), self.warnings());
+        if self.publishing.told != tell {
+            self.presence.handle_change();
+        }
+        let status = self.presence.next_status(self.now, tell.0.as_ref(), &tell.1)?;
+        let reason = status.reason.clone();
+        if reason == Reason::Reassert {
+            self.say(Remark::Reasserted);
+        }
+        let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
+        self.publishing.told = tell;
+        Some((Flight::Status(reason), message))
+    }
+
+    fn next_token(&mut self) -> Option<(Flight, Message)> {
+        let publishing = &self.publishing;
+        let free = publishing.is_free(Class::Enroll, self.now.mono) && !publishing.is_under_way(&Flight::Enroll);
+        let token = self.config.enroll.as_ref().filter(|_| publishing.token && free && self.stop.is_none())?;
+        let id = self.config.id.as_str().to_owned();
+        let encoded = codec::encode(&Enroll { id, token: token.expose().to_owned() }).ok()?;
+        let message = Message { expiry: Some(TOKEN_EXPIRY), ..self.encoded(&Channel::Enroll, encoded, false) };
+        Some((Flight::Enroll, message))
+    }
+
+    fn next_answer(&mut self) -> Option<(Flight, Message)> {
+        if !self.publishing.is_free(Class::Event, self.now.mono) || self.stop.is_some() {
+            return None;
+        }
+        let bytes = self.asks.next_answer(&self.outbox, self.now.wall)?;
+        Some((Flight::Answer, self.event(bytes)))
+    }
+
+    fn next_event(&mut self) -> Option<(Flight, Message)> {
+        let leaving = match self.stop {
+            None => false,
+            Some(Stop::Flushing { until, .. }) => until <= self.now.mono,
+            Some(_) => true,
+        };
+        if leaving || !self.publishing.is_free(Class::Event, self.now.mono) {
+            return None;
+        }
+        let (name, bytes) = self.outbox.send_next()?;
+        Some((Flight::Event(name), self.event(bytes)))
+    }
+
+    /// Events that wait go first, as long as there is time.
+    fn next_goodbye(&mut self) -> Option<(Flight, Message)> {
+        let Some(Stop::Flushing { until, give_up }) = self.stop else { return None };
+        let flushed = self.outbox.waiting() == 0 || !self.publishing.is_free(Class::Event, self.now.mono);
+        if !flushed && until > self.now.mono {
+            return None;
+        }
+        let status = self.presence.goodbye(self.now.wall, self.engine())?;
+        let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
+        self.stop = Some(Stop::Leaving { give_up });
+        Some((Flight::Goodbye, message))
+    }
+
+    fn next_snapshot(&mut self) -> Option<(Flight, Message)> {
+        let gist = self.gist()?;
+        let connected = self.publishing.connected?;
+        let settled = self.is_settled() || connected + SETTLE <= self.now.mono;
+        let publishing = &self.publishing;
+        let due = match publishing.snapshot {
+            Some((at, _)) if at + self.config.snapshot_interval > self.now.mono => false,
+            Some((_, told)) => told != gist,
+            None => true,
+        };
+        let ready = settled
+            && self.stop.is_none()
+            && publishing.is_free(Class::Snapshot, self.now.mono)
+            && !publishing.is_under_way(&Flight::Snapshot)
+            && !self.outbox.has_unsent();
+        if !ready || !(due || publishing.snapshot_owed) {
+            return None;
+        }
+        self.publishing.snapshot = Some((self.now.mono, gist));
+        self.publishing.snapshot_owed = false;
+        match codec::encode(&self.snapshot()?) {
+            Ok(encoded) => Some((Flight::Snapshot, self.encoded(&Channel::Snapshot, encoded, true))),
+            Err(EncodeError::TooLarge { size, max }) => {
+                self.snapshot_too_large(size, max);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn snapshot_too_large(&mut self, size: usize, max: usize) {
+        let remark = Remark::SnapshotTooLarge { size, max };
+        if self.publishing.too_large.replace(remark.to_string().into()).is_none() {
+            self.say(remark);
+        }
+    }
+
+    /// The containers are known, or the engine is known not to answer.
+    fn is_settled(&self) -> bool {
+        match &self.life {
+            Life::Open { inventory, .. } => inventory.complete() || self.engine_down,
+            Life::Opening(_) => false,
+        }
+    }
+
+    fn gist(&self) -> Option<Gist> {
+        match &self.life {
+            Life::Open { sequence, inventory, .. } => Some(Gist { revision: inventory.revision(), sequence: *sequence }),
+            Life::Opening(_) => None,
+        }
+    }
+
+    /// When something that waits for time can be published.
+    pub(super) fn publish_timeout(&self) -> Option<Duration> {
+        let publishing = &self.publishing;
+        let connected = publishing.connected?;
+        let changed = publishing.snapshot.filter(|(_, told)| self.gist().is_some_and(|gist| gist != *told));
+        let snapshot = changed.map(|(at, _)| at + self.config.snapshot_interval);
+        let settled = publishing.snapshot_owed.then_some(connected + SETTLE);
+        let held = publishing.held.values().copied();
+        held.chain(snapshot).chain(settled).filter(|at| *at > self.now.mono).min()
+    }
+
+    fn event(&self, bytes: Bytes) -> Message {
+        self.message(&Channel::Event, ContentType::Cbor, bytes, false)
+    }
+
+    fn encoded(&self, channel: &Channel, encoded: Encoded, retain: bool) -> Message {
+        self.message(channel, encoded.content_type, Bytes::from(encoded.bytes), retain)
+    }
+
+    fn message(&self, channel: &Channel, content_type: ContentType, payload: Bytes, retain: bool) -> Message {
+        Message {
+            topic: self.config.prefix.topic(&self.config.id, channel),
+            payload,
+            retain,
+            qos: Qos::AtLeastOnce,
+            content_type: Some(content_type.as_str()),
+            expiry: None,
+        }
+    }
+}

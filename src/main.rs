@@ -1,0 +1,99 @@
+//! The program: its command line, its log and its exit code.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use radar_agent::{COMMIT, RunError, Settings, VERSION, health, run, settings, shell};
+use radar_link::{logging, mqtt, settings as link_settings, tasks};
+
+/// What a wrong configuration exits with.
+const USAGE: u8 = 64;
+
+/// Watches the containers of this host and tells what it sees over MQTT.
+#[derive(Debug, Parser)]
+#[command(name = "radar-agent")]
+struct Arguments {
+    /// A TOML file with settings; the environment wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+enum Command {
+    /// Watches the host until it is asked to stop; the same as no command.
+    Run,
+    /// Asks the agent that runs with the same DATA_DIR whether it is well: exits with 0 or 1.
+    Health,
+}
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, text)) => {
+            // There may be no log yet, and nothing is left to do when nobody reads this.
+            let _ = writeln!(std::io::stderr(), "radar-agent: {text}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn start() -> Result<(), (u8, String)> {
+    let Some(arguments) = arguments()? else { return Ok(()) };
+    let settings = Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
+    match arguments.command {
+        Some(Command::Health) => ask_health(&settings),
+        Some(Command::Run) | None => watch(settings),
+    }
+}
+
+/// None when the help or the version was asked for and is printed.
+fn arguments() -> Result<Option<Arguments>, (u8, String)> {
+    let version = COMMIT.map_or_else(|| VERSION.to_owned(), |commit| format!("{VERSION} ({commit})"));
+    let table = link_settings::help_table(&settings::table());
+    let help = format!("Settings, from the environment or in lower case from the file:\n{table}");
+    let command = Arguments::command().version(&*version.leak()).after_help(help);
+    match command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => Ok(Some(arguments)),
+        Err(error) if error.use_stderr() => Err((USAGE, error.to_string().trim_end().to_owned())),
+        Err(help) => {
+            let _ = write!(std::io::stdout(), "{help}");
+            Ok(None)
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and handed to the settings")]
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
+fn ask_health(settings: &Settings) -> Result<(), (u8, String)> {
+    let directory = shell::directory::path(settings.agent.data_dir.as_deref());
+    let report = health::ask(directory)
+        .map_err(|error| (1, format!("no agent answers at {}: {error}", health::socket(directory).display())))?;
+    let line = serde_json::to_string(&report).map_err(|error| (1, error.to_string()))?;
+    let _ = writeln!(std::io::stdout(), "{line}");
+    if report.ok { Ok(()) } else { Err((1, format!("the broker is {}", report.broker))) }
+}
+
+fn watch(settings: Settings) -> Result<(), (u8, String)> {
+    logging::start(settings.agent.log_format, &settings.agent.agent_log_level, true)
+        .map_err(|error| (USAGE, format!("AGENT_LOG_LEVEL: {error}")))?;
+    mqtt::tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (1, format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let signal = tasks::shutdown_signal().map_err(|error| (1, format!("no signal handlers: {error}")))?;
+        let shutdown = async {
+            let name = signal.await;
+            tracing::info!("{name}");
+        };
+        run(settings, shutdown).await.map_err(|error: RunError| (error.exit_code(), error.to_string()))
+    })
+}
