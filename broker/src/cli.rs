@@ -3,7 +3,7 @@
 //! has seen enough (`| head`) is no failure.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,11 +13,19 @@ use radar_link::logging::LoggingError;
 use radar_link::mqtt::SetupError;
 use radar_link::settings::{SettingsError, help_table};
 use radar_link::tasks::shutdown_signal;
+use radar_link::time::Clock;
 use radar_wire::topic::AgentId;
 use tracing::{error, info};
 
+use crate::instance::is_running;
+use crate::relay::UpstreamIdError;
 use crate::settings::{Settings, table};
+use crate::upstream::UpstreamError;
 
+mod agents;
+mod events;
+mod purge;
+mod text;
 mod when;
 
 /// Asked to stop, or all printed.
@@ -88,10 +96,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
         Ok(settings) => settings,
         Err(error) => return ExitCode::from(complain(&error.into())),
     };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let now = Clock::start().now().wall;
     let result = match arguments.command.unwrap_or(Command::Run) {
         Command::Run => return run(settings),
-        _ => Ok(()),
+        Command::Agents { json } => {
+            note_age(&settings);
+            agents::show(&settings.database(), json, now, &mut out)
+        }
+        Command::Events { agent, since, json, follow } => {
+            let since = since.map(|since| since.from(now));
+            events::show(&settings.database(), &agent, since, json, follow, &mut out)
+        }
+        Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)),
     };
+    let result = result.and_then(|()| Ok(out.flush()?));
     match result {
         Ok(()) => ExitCode::from(DONE),
         Err(error) => ExitCode::from(complain(&error)),
@@ -99,9 +118,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
-    let command = Arguments::command()
-        .version(version())
-        .after_help(format!("Settings, in the environment or in the file (there in lower case):\n{}", help_table(&table())));
+    let command = Arguments::command().version(version()).after_help(format!(
+        "Settings, in the environment or in the file (there in lower case):\n{}",
+        help_table(&table())
+    ));
     let matches = command.try_get_matches_from(arguments)?;
     Arguments::from_arg_matches(&matches)
 }
@@ -144,6 +164,14 @@ fn in_runtime<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
         .block_on(future)
 }
 
+/// What is shown is as old as the bridge's last run when it does not run.
+fn note_age(settings: &Settings) {
+    if is_running(&settings.data_dir) == Some(false) {
+        let directory = settings.data_dir.display();
+        let _ = writeln!(io::stderr(), "no bridge runs with {directory}: this is what the last one knew");
+    }
+}
+
 /// Prints a failure, unless it is only that nobody reads on.
 fn complain(error: &anyhow::Error) -> u8 {
     let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -157,7 +185,9 @@ fn complain(error: &anyhow::Error) -> u8 {
 fn code(error: &anyhow::Error) -> u8 {
     let unusable = error.downcast_ref::<SettingsError>().is_some()
         || error.downcast_ref::<SetupError>().is_some()
-        || error.downcast_ref::<LoggingError>().is_some();
+        || error.downcast_ref::<LoggingError>().is_some()
+        || error.downcast_ref::<UpstreamError>().is_some()
+        || error.downcast_ref::<UpstreamIdError>().is_some();
     if unusable { UNUSABLE } else { FAILED }
 }
 

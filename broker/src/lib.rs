@@ -7,18 +7,31 @@
 //! types.
 
 use std::future::Future;
+use std::time::Duration;
+
+use radar_link::tasks::Tasks;
+use shell::Shell;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 pub mod cli;
 pub mod fleet;
 mod health;
 mod http;
+mod instance;
+mod metrics;
 pub mod relay;
 pub mod settings;
+mod shell;
 pub mod store;
 pub mod upstream;
 
 pub use http::{ListenError, listen};
 pub use settings::Settings;
+
+/// How long the end may take.
+const GRACE: Duration = Duration::from_secs(9);
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -40,12 +53,26 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) 
 ///
 /// # Errors
 /// As [`run`].
-#[expect(clippy::unused_async, reason = "the shell is awaited here")]
 pub async fn serve(
     settings: Settings,
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    drop((settings, listener, shutdown));
-    Ok(())
+    let address = listener.local_addr()?;
+    let (questions, answers) = mpsc::channel(http::QUEUE);
+    let shell = Shell::open(&settings, answers)?;
+    info!("http://{address}/health and http://{address}/metrics");
+    if !address.ip().is_loopback() {
+        warn!("BRIDGE_LISTEN is {address}: everybody who reaches it can read /health and /metrics, without a password");
+    }
+    let mut tasks = Tasks::new();
+    tasks.spawn("http", http::serve(listener, questions, http::Limits::default(), tasks.stop()));
+    tasks.spawn("shell", shell.run(tasks.stop()));
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        ended = tasks.first_end() => ended.map_or(Ok(()), |ended| ended.result),
+    };
+    let finished = tasks.finish(GRACE).await;
+    ended?;
+    finished.map_err(|failures| failures.into_iter().next().map_or_else(|| anyhow::anyhow!("stopped"), Into::into))
 }

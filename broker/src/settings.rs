@@ -13,6 +13,8 @@ use radar_link::settings::{self, MqttSettings, Setting, SettingsError, Values, d
 use radar_wire::topic::{AgentId, Prefix};
 use serde::Deserialize;
 
+use crate::store::Keep;
+
 /// The settings that the bridge does not share with the agent.
 const OWN: &[Setting] = &[
     data_dir(Some("/var/lib/radar-bridge"), "The directory of the database and the server's secrets."),
@@ -47,9 +49,16 @@ const OWN: &[Setting] = &[
     Setting {
         key: "bridge_keep_events",
         variable: "BRIDGE_KEEP_EVENTS",
+        default: Some("100000"),
+        secret: false,
+        sentence: "How many events are kept of each agent; over it the oldest go.",
+    },
+    Setting {
+        key: "bridge_keep_total",
+        variable: "BRIDGE_KEEP_TOTAL",
         default: Some("10000000"),
         secret: false,
-        sentence: "How many events are kept of all agents together; over it the oldest go.",
+        sentence: "How many events are kept of all agents together; about 300 bytes of disk each.",
     },
     Setting {
         key: "bridge_max_agents",
@@ -131,15 +140,6 @@ pub struct Settings {
     pub upstream: Option<UpstreamSettings>,
 }
 
-/// How much history is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// Days; at least 1.
-    pub days: u32,
-    /// Events of all agents; at least 1.
-    pub events: u64,
-}
-
 /// The server and how agents come to an identity there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSettings {
@@ -179,6 +179,7 @@ struct Plain {
     bridge_listen: SocketAddr,
     bridge_keep_days: NonZeroU32,
     bridge_keep_events: NonZeroU64,
+    bridge_keep_total: NonZeroU64,
     bridge_max_agents: NonZeroU32,
     server_url: Option<String>,
     server_username: Option<String>,
@@ -197,10 +198,8 @@ impl Settings {
         let values = settings::read(&table(), file, env)?;
         let mqtt: MqttSettings = values.part()?;
         let plain: Plain = values.part()?;
-        let prefix = mqtt
-            .mqtt_topic_prefix
-            .parse()
-            .map_err(|error| values.refuse("mqtt_topic_prefix", format!("{error}")))?;
+        let prefix =
+            mqtt.mqtt_topic_prefix.parse().map_err(|error| values.refuse("mqtt_topic_prefix", format!("{error}")))?;
         Ok(Self {
             prefix,
             upstream: upstream(&values, &plain)?,
@@ -208,7 +207,11 @@ impl Settings {
             log_format: plain.log_format,
             log_level: plain.bridge_log_level,
             listen: plain.bridge_listen,
-            keep: Keep { days: plain.bridge_keep_days.get(), events: plain.bridge_keep_events.get() },
+            keep: Keep {
+                days: plain.bridge_keep_days.get(),
+                events_per_agent: plain.bridge_keep_events.get(),
+                events: plain.bridge_keep_total.get(),
+            },
             max_agents: usize::try_from(plain.bridge_max_agents.get()).unwrap_or(usize::MAX),
             mqtt,
         })
@@ -250,9 +253,7 @@ fn upstream(values: &Values, plain: &Plain) -> Result<Option<UpstreamSettings>, 
     };
     let url = server_url(url).map_err(|why| values.refuse("server_url", why))?;
     let login = match (&plain.server_username, &plain.server_password) {
-        (Some(username), Some(password)) => {
-            Some(Login { username: username.clone(), password: password.clone() })
-        }
+        (Some(username), Some(password)) => Some(Login { username: username.clone(), password: password.clone() }),
         (Some(_), None) => return Err(needs("server_username", "SERVER_PASSWORD")),
         (None, Some(_)) => return Err(needs("server_password", "SERVER_USERNAME")),
         (None, None) => None,

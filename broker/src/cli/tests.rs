@@ -26,7 +26,9 @@ fn the_help_shows_every_setting_and_goes_to_standard_output() {
 #[test]
 fn a_version_is_no_failure_and_a_wrong_argument_is() {
     assert!(!parsed("radar-bridge --version").unwrap_err().use_stderr());
-    for line in ["radar-bridge fly", "radar-bridge events", "radar-bridge events a/b", "radar-bridge events a --since when"] {
+    for line in
+        ["radar-bridge fly", "radar-bridge events", "radar-bridge events a/b", "radar-bridge events a --since when"]
+    {
         assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
     }
 }

@@ -139,7 +139,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(since), "{text}");
         }
-        for text in ["", "yesterday", "2h30m", "2026-02-30", "2026-13-01", "2026-1", "2026-01-01T24:00", "10:00", "1e3", "-1h"] {
+        for text in
+            ["", "yesterday", "2h30m", "2026-02-30", "2026-13-01", "2026-1", "2026-01-01T24:00", "10:00", "1e3", "-1h"]
+        {
             assert_eq!(text.parse::<Since>(), Err(SinceError), "{text}");
         }
         assert_eq!(Since::Ago(Duration::from_secs(1)).from(5000), 4000);

@@ -1,0 +1,251 @@
+//! What happened on a host: its history by the engine's time, and what is added to it from now on.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use radar_wire::event::{Action, Event};
+use radar_wire::fields::Fields;
+use radar_wire::topic::AgentId;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::text::plain;
+use super::when;
+use crate::store::{Arrival, Reader};
+
+/// Between two looks at the store.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Where the time of an event starts to be shown with its container's name beside it.
+const ACTION: usize = 13;
+
+/// Prints the history of an agent, from `since` (milliseconds since 1970) on.
+pub(super) fn show(
+    database: &Path,
+    agent: &AgentId,
+    since: Option<i64>,
+    json: bool,
+    follow: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut reader = Reader::open(database)?;
+    let known = reader.agents()?.iter().any(|row| row.agent == *agent);
+    anyhow::ensure!(known, "no agent {agent} is known; `radar-bridge agents` shows those that are");
+    // What arrives while the history is printed belongs to what follows.
+    let last = reader.last_arrival()?;
+    let mut printed = Ok(());
+    reader.events(agent, since, |stored| {
+        if follow && stored.arrival > last {
+            return ControlFlow::Continue(());
+        }
+        printed = print(&stored.event, json, out);
+        if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    printed?;
+    out.flush()?;
+    if follow { go_on(&mut reader, agent, last, json, out) } else { Ok(()) }
+}
+
+/// Prints what arrives after `last`, for ever.
+fn go_on(
+    reader: &mut Reader,
+    agent: &AgentId,
+    mut last: Arrival,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    loop {
+        if !reader.changed()? {
+            thread::sleep(LOOK);
+            continue;
+        }
+        loop {
+            let arrived = reader.arrivals(agent, last)?;
+            let Some(newest) = arrived.last() else { break };
+            last = newest.arrival;
+            for stored in &arrived {
+                print(&stored.event, json, out)?;
+            }
+            out.flush()?;
+        }
+    }
+}
+
+fn print(event: &Event, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, &Line::of(event)).map_err(io::Error::from).context("cannot print")?;
+        out.write_all(b"\n")?;
+    } else {
+        writeln!(out, "{}", sentence(event))?;
+    }
+    Ok(())
+}
+
+/// An event as a line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    epoch: u64,
+    sequence: u64,
+    at: i64,
+    engine_time: Option<i64>,
+    action: &'a str,
+    container: Option<String>,
+    name: Option<&'a str>,
+    /// Of a gap: how many events it stands for, or null when nobody knows; and the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    set: &'a Fields,
+}
+
+impl<'a> Line<'a> {
+    fn of(event: &'a Event) -> Self {
+        let gap = event.action == Action::Gap;
+        Self {
+            epoch: event.epoch,
+            sequence: event.sequence,
+            at: event.at,
+            engine_time: event.time,
+            action: event.action.as_str(),
+            container: event.id.map(|id| id.to_string()),
+            name: event.name.as_deref(),
+            count: gap.then(|| event.missing()),
+            first: gap.then_some(event.first),
+            set: &event.set,
+        }
+    }
+}
+
+/// An event as a line for people.
+fn sentence(event: &Event) -> String {
+    // The engine's own time is when it happened; without it there is only when it was seen.
+    let time = event.time.map_or(event.at, |nanos| nanos.div_euclid(1_000_000));
+    let mut line = format!("{}  {:ACTION$}  ", when::utc(time), plain(event.action.as_str()));
+    if event.action == Action::Gap {
+        let _ = match (event.missing(), event.first) {
+            (Some(1), _) => write!(line, "1 event lost (number {})", event.sequence),
+            (Some(count), Some(first)) => write!(line, "{count} events lost (numbers {first} to {})", event.sequence),
+            _ => write!(line, "events lost; how many is not known"),
+        };
+        return line;
+    }
+    match (&event.name, event.id) {
+        (Some(name), _) => line.push_str(&plain(name)),
+        (None, Some(id)) => line.push_str(&id.short()),
+        (None, None) => line.push('-'),
+    }
+    let changes = changes(&event.set);
+    if !changes.is_empty() {
+        let _ = write!(line, "  {changes}");
+    }
+    line
+}
+
+/// What changed: values where they are short, names of the rest.
+fn changes(set: &Fields) -> String {
+    /// The time of the line tells these.
+    const TOLD: [&str; 3] = ["created", "started", "finished"];
+    let Ok(Value::Object(fields)) = serde_json::to_value(set) else { return String::new() };
+    let mut parts = Vec::new();
+    for (name, value) in fields.iter().filter(|(name, _)| !TOLD.contains(&name.as_str())) {
+        match value {
+            Value::Null => parts.push(format!("{}: none", plain(name))),
+            Value::String(text) => parts.push(format!("{}: {}", plain(name), plain(text))),
+            Value::Number(_) | Value::Bool(_) => parts.push(format!("{}: {value}", plain(name))),
+            Value::Array(_) | Value::Object(_) => parts.push(plain(name)),
+        }
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use radar_wire::container::ContainerId;
+
+    use super::*;
+
+    fn event(action: &str) -> Event {
+        Event {
+            epoch: 5,
+            sequence: 9,
+            first: None,
+            at: 1_795_228_544_500,
+            time: Some(1_795_228_544_250_999_999),
+            action: Action::from(action),
+            id: Some(ContainerId::new([0xab; 32])),
+            name: Some("web".into()),
+            set: Fields::default(),
+        }
+    }
+
+    fn fields(json: &str) -> Fields {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn printed(event: &Event, json: bool) -> String {
+        let mut out = Vec::new();
+        print(event, json, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_has_these_names_in_this_order() {
+        let set = fields(r#"{"state":"running"}"#);
+        assert_eq!(
+            printed(&Event { set, ..event("start") }, true),
+            format!(
+                "{{\"epoch\":5,\"sequence\":9,\"at\":1795228544500,\"engine_time\":1795228544250999999,\
+                 \"action\":\"start\",\"container\":\"{}\",\"name\":\"web\",\"set\":{{\"state\":\"running\"}}}}\n",
+                "ab".repeat(32)
+            )
+        );
+        let gap = Event { time: None, id: None, name: None, ..event("gap") };
+        assert_eq!(
+            printed(&Event { first: Some(3), ..gap.clone() }, true),
+            "{\"epoch\":5,\"sequence\":9,\"at\":1795228544500,\"engine_time\":null,\"action\":\"gap\",\
+             \"container\":null,\"name\":null,\"count\":7,\"first\":3}\n"
+        );
+        assert!(printed(&gap, true).ends_with("\"count\":null,\"first\":null}\n"));
+    }
+
+    #[test]
+    fn people_read_when_what_who_and_what_changed() {
+        let set = r#"{"state":"exited","exit_code":137,"health":null,"finished":1,"ports":[]}"#;
+        for (event, line) in [
+            (
+                Event { set: fields(set), ..event("die") },
+                "2026-11-21T02:35:44.250Z  die            web  exit_code: 137, health: none, ports, state: exited\n",
+            ),
+            (
+                Event { name: None, time: None, ..event("gone") },
+                "2026-11-21T02:35:44.500Z  gone           abababababab\n",
+            ),
+            (Event { name: None, id: None, ..event("engine_lost") }, "2026-11-21T02:35:44.250Z  engine_lost    -\n"),
+            (
+                Event { first: Some(3), ..event("gap") },
+                "2026-11-21T02:35:44.250Z  gap            7 events lost (numbers 3 to 9)\n",
+            ),
+            (
+                Event { first: Some(9), ..event("gap") },
+                "2026-11-21T02:35:44.250Z  gap            1 event lost (number 9)\n",
+            ),
+            (event("gap"), "2026-11-21T02:35:44.250Z  gap            events lost; how many is not known\n"),
+        ] {
+            assert_eq!(printed(&event, false), line);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_host_can_steer_the_terminal() {
+        let set = fields(r#"{"\u001b[2J":"\u001b]0;x\u0007"}"#);
+        let line = printed(&Event { set, name: Some("\u{1b}[31mred\nline".into()), ..event("\u{1b}c") }, false);
+        assert_eq!(line.trim_end_matches('\n').chars().filter(|c| c.is_control()).count(), 0, "{line:?}");
+    }
+}

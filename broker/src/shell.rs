@@ -1,0 +1,492 @@
+//! The one event loop, which owns all state: it feeds the fleet and the relay with what comes from the broker,
+//! the store, the server and the clock, and performs what they ask for. It decides nothing that they can decide.
+//!
+//! The way of a message: the broker → the fleet → the next transaction ([`commits`]) → its acknowledgement. The way
+//! to the server: the fleet says that an agent changed → the relay says when and what → one request at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use radar_link::mqtt::{Delivery, Message, Notice, Qos, Received, Session};
+use radar_link::tasks::Owned;
+use radar_link::time::{Clock, Now};
+use radar_wire::topic::{AgentId, Channel, Prefix};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::fleet::{self, Fleet, Limits};
+use crate::http::Question;
+use crate::instance::Instance;
+use crate::metrics::Metrics;
+use crate::relay::{self, Outcome, Relay, RequestId, Seen, ServerContainer};
+use crate::settings::Settings;
+use crate::store::rows::UpstreamRow;
+use crate::store::{self, CommitError, Store, Tidied};
+use crate::upstream::Upstream;
+use announcer::Announcer;
+use commits::{Commits, Durable};
+use link::Link;
+
+mod accounts;
+mod announcer;
+mod commits;
+mod link;
+mod report;
+
+/// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
+const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Messages on their way into the store. Mosquitto hands out no more than its own `max_inflight_messages`.
+const RECEIVE_MAX: u16 = 1000;
+/// Larger than the largest packed snapshot with its topic.
+const MAX_PACKET: u32 = 2 * 1024 * 1024;
+/// Requests for events on their way.
+const WINDOW: u16 = 100;
+/// Between two slices of the clean-up while there is more, and when there is none.
+const TIDY_MORE: Duration = Duration::from_secs(2);
+const TIDY_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// The event loop and all that it owns.
+pub(crate) struct Shell {
+    /// Held for as long as the store is open.
+    instance: Instance,
+    clock: Clock,
+    prefix: Prefix,
+    broker: String,
+    questions: mpsc::Receiver<Question>,
+    fleet: Fleet,
+    link: Link,
+    store: Store,
+    commits: Commits,
+    relaying: Option<Relaying>,
+    announcer: Announcer,
+    metrics: Metrics,
+    tidying: Option<Owned<Result<Tidied, CommitError>>>,
+    tidy_at: Duration,
+}
+
+/// The relation to the server, where there is one.
+struct Relaying {
+    relay: Relay,
+    upstream: Upstream,
+    server: Arc<str>,
+    request: Option<(RequestId, Owned<Outcome>)>,
+    /// Agents get a name at the server.
+    names: bool,
+}
+
+/// What came first.
+enum Input {
+    Notice(Notice),
+    Committed(Result<store::Committed, CommitError>),
+    Answered(RequestId, Outcome),
+    Asked(Question),
+    Tidied(Result<Tidied, CommitError>),
+    Time,
+    Stop,
+}
+
+impl Shell {
+    /// Opens the store and starts the session at the broker.
+    ///
+    /// # Errors
+    /// What cannot be opened, or is set wrongly.
+    pub(crate) fn open(settings: &Settings, questions: mpsc::Receiver<Question>) -> anyhow::Result<Self> {
+        let clock = Clock::start();
+        let instance = Instance::take(&settings.data_dir)?;
+        let upstream = settings.upstream.as_ref().map(|upstream| Upstream::new(&upstream.url)).transpose()?;
+        let (store, restored) = Store::open(&settings.database(), settings.keep)?;
+        let fleet = Fleet::restore(Limits { agents: settings.max_agents }, restored.agents);
+        let relaying = match (&settings.upstream, upstream) {
+            (Some(set), Some(upstream)) => {
+                let relay = accounts::relay_settings(set, restored.origin)?;
+                let names = relay.login.is_some();
+                let relay = Relay::new(relay, accounts::restored(restored.upstreams, &set.url));
+                info!("agents are relayed to {}", set.url);
+                Some(Relaying { relay, upstream, server: set.url.as_str().into(), request: None, names })
+            }
+            _ => {
+                info!("no upstream is set (SERVER_URL): agents are kept here and relayed to nobody");
+                None
+            }
+        };
+        let subscriptions = ["status", "snapshot", "event", "enroll"].map(|channel| settings.prefix.filter(channel));
+        let link = Link::new(
+            Session::start(
+                radar_link::mqtt::Settings {
+                    clean_start: false,
+                    session_expiry: SESSION_EXPIRY,
+                    receive_max: RECEIVE_MAX,
+                    max_incoming_packet: MAX_PACKET,
+                    window: WINDOW,
+                    manual_acks: true,
+                    subscriptions: subscriptions.to_vec(),
+                    ..settings.session()
+                },
+                Box::new(|_| None),
+            )?,
+            subscriptions.len(),
+        );
+        let mut shell = Self {
+            instance,
+            clock,
+            prefix: settings.prefix.clone(),
+            broker: settings.mqtt.mqtt_url.to_string(),
+            questions,
+            fleet,
+            link,
+            commits: Commits::new(store.clone()),
+            store,
+            relaying,
+            announcer: Announcer::default(),
+            metrics: Metrics::new(),
+            tidying: None,
+            tidy_at: TIDY_MORE,
+        };
+        shell.remember();
+        Ok(shell)
+    }
+
+    /// Works until `stop`, then ends what is under way.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            self.settle();
+            match self.next(&stop).await {
+                Input::Notice(notice) => self.handle_notice(notice),
+                Input::Committed(result) => self.handle_committed(result),
+                Input::Answered(id, outcome) => self.handle_answer(id, outcome),
+                Input::Asked(question) => self.answer(question),
+                Input::Tidied(result) => self.handle_tidied(result),
+                Input::Time => self.handle_time(),
+                Input::Stop => break,
+            }
+        }
+        self.finish().await;
+        Ok(())
+    }
+
+    async fn next(&mut self, stop: &CancellationToken) -> Input {
+        let open = self.commits.failing().is_none();
+        let time = self.poll_timeout();
+        let answered = async {
+            match self.relaying.as_mut().and_then(|relaying| relaying.request.as_mut()) {
+                Some((id, task)) => (*id, task.value().await),
+                None => std::future::pending().await,
+            }
+        };
+        let tidied = async {
+            match &mut self.tidying {
+                Some(task) => task.value().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => Input::Stop,
+            result = self.commits.ended() => Input::Committed(result),
+            notice = self.link.next(), if open => Input::Notice(notice),
+            (id, outcome) = answered => Input::Answered(id, outcome),
+            Some(question) = self.questions.recv() => Input::Asked(question),
+            result = tidied => Input::Tidied(result),
+            () = self.clock.sleep_until(time) => Input::Time,
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        [
+            self.fleet.poll_timeout(),
+            self.relaying.as_ref().and_then(|relaying| relaying.relay.poll_timeout()),
+            self.commits.poll_timeout(),
+            self.announcer.poll_timeout(),
+            self.tidying.is_none().then_some(self.tidy_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn handle_time(&mut self) {
+        let now = self.clock.now();
+        self.fleet.handle_timeout(now);
+        if let Some(relaying) = &mut self.relaying {
+            relaying.relay.handle_timeout(now);
+        }
+        self.commits.handle_timeout(now.mono);
+        while let Some(id) = self.announcer.next_due(now.mono) {
+            if let Some(view) = self.fleet.view(&id) {
+                self.announcer.say(&view);
+            }
+        }
+        if self.tidying.is_none() && self.tidy_at <= now.mono {
+            let store = self.store.clone();
+            self.tidying = Some(Owned::spawn(async move { store.tidy(now.wall).await }));
+        }
+    }
+
+    fn handle_tidied(&mut self, result: Result<Tidied, CommitError>) {
+        self.tidying = None;
+        let more = match result {
+            Ok(tidied) => tidied.more,
+            Err(error) => {
+                warn!("old events cannot be removed: {error}");
+                false
+            }
+        };
+        self.tidy_at = self.clock.now().mono + if more { TIDY_MORE } else { TIDY_AGAIN };
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Connected { session_present, .. } => {
+                self.link.handle_connected(&self.broker);
+                self.metrics.connected();
+                self.fleet.handle_connected(session_present, self.clock.now());
+            }
+            Notice::Disconnected { reason, retry_in } => self.link.handle_disconnected(&reason, retry_in),
+            Notice::Received(received) => self.handle_message(received),
+            Notice::Delivered { outcome, .. } => {
+                if let Delivery::Refused(text) = outcome {
+                    warn!("the broker refuses a request for events: {text}; check its access rules");
+                }
+                self.link.flush();
+            }
+            Notice::Subscribed { filter } => self.link.handle_subscribed(filter),
+            Notice::SubscriptionRefused { filter, reason } => self.link.handle_refused(&filter, &reason),
+        }
+    }
+
+    fn handle_message(&mut self, received: Received) {
+        let Received { topic, payload, retain, content_type, ack } = received;
+        match self.prefix.parse(&topic) {
+            Ok((agent, channel)) => {
+                let now = self.clock.now();
+                self.fleet.handle_message(&agent, &channel, content_type.as_deref(), &payload, retain, now);
+                if channel == Channel::Snapshot
+                    && let Some(view) = self.fleet.view(&agent)
+                {
+                    self.announcer.handle_agent(&view, true, now.mono);
+                }
+            }
+            Err(error) => {
+                self.metrics.foreign();
+                debug!("dropped: {error}");
+            }
+        }
+        if let Some(token) = ack {
+            self.commits.acknowledge(token);
+        }
+    }
+
+    fn handle_committed(&mut self, result: Result<store::Committed, CommitError>) {
+        let was_failing = self.commits.failing().is_some();
+        if result.is_err() {
+            self.metrics.commit_failed();
+        }
+        match self.commits.handle_ended(result, self.clock.now().mono) {
+            Ok(durable) => {
+                if was_failing && self.commits.failing().is_none() {
+                    info!("the database takes commits again");
+                }
+                if let Some(durable) = durable {
+                    self.handle_durable(durable);
+                }
+            }
+            Err(text) => error!("{text}; nothing is taken from the broker until it succeeds"),
+        }
+    }
+
+    fn handle_durable(&mut self, durable: Durable) {
+        if let Some((committed, took)) = durable.committed {
+            self.metrics.committed(committed.stored, committed.duplicates, took);
+        }
+        for token in durable.tokens {
+            self.link.session().ack(token);
+        }
+        let now = self.clock.now();
+        if let Some(relaying) = &mut self.relaying {
+            for agent in durable.accounts {
+                relaying.relay.handle_stored(&agent, true, now);
+            }
+        }
+    }
+
+    fn handle_answer(&mut self, id: RequestId, outcome: Outcome) {
+        let now = self.clock.now();
+        if let Some(relaying) = &mut self.relaying {
+            relaying.request = None;
+            relaying.relay.handle_outcome(id, outcome, now);
+        }
+    }
+
+    /// Performs what the cores ask for, until they ask for nothing, and starts the next transaction.
+    fn settle(&mut self) {
+        let now = self.clock.now();
+        loop {
+            if let Some(effect) = self.fleet.next_effect() {
+                self.perform(effect, now);
+            } else if let Some(effect) = self.relaying.as_mut().and_then(|relaying| relaying.relay.next_effect()) {
+                self.perform_for_relay(effect, now);
+            } else if self.commits.is_busy() {
+                break;
+            } else if let Some(durable) = self.commits.start(self.fleet.take_writes(), now.mono) {
+                self.handle_durable(durable);
+            } else {
+                break;
+            }
+        }
+        while let Some(line) = self.announcer.next_line() {
+            info!("{line}");
+        }
+    }
+
+    fn perform(&mut self, effect: fleet::Effect, now: Now) {
+        match effect {
+            fleet::Effect::Publish { agent, channel, payload, expiry } => self.link.publish(Message {
+                topic: self.prefix.topic(&agent, &channel),
+                payload: payload.bytes.into(),
+                retain: false,
+                qos: Qos::AtLeastOnce,
+                content_type: Some(payload.content_type.as_str()),
+                expiry: Some(expiry),
+            }),
+            fleet::Effect::Touched { agent, .. } => self.touched(&agent, now),
+            fleet::Effect::Forgotten { agent } => {
+                self.announcer.forget(&agent);
+                self.commits.forget(&agent);
+                if let Some(relaying) = &mut self.relaying {
+                    relaying.relay.handle_purged(&agent, now);
+                }
+            }
+            fleet::Effect::Enroll { agent, enroll } => self.enroll(&agent, enroll, now),
+            fleet::Effect::Complaint { agent, channel, text } => warn!("{agent}: its {channel} was dropped: {text}"),
+        }
+    }
+
+    fn touched(&mut self, agent: &AgentId, now: Now) {
+        if let Some(view) = self.fleet.view(agent) {
+            self.announcer.handle_agent(&view, false, now.mono);
+        }
+        self.tell_relay(agent, now);
+    }
+
+    /// Tells the relay of an agent whose presence is known.
+    fn tell_relay(&mut self, agent: &AgentId, now: Now) {
+        let Some(relaying) = &mut self.relaying else { return };
+        let Some(view) = self.fleet.view(agent).filter(|view| view.presence.is_some()) else { return };
+        let status = if relaying.names { self.fleet.status(agent) } else { None };
+        let name = status.as_ref().map_or(agent.as_str(), |status| &status.agent.name);
+        relaying.relay.handle_agent(agent, Seen { online: view.online(), name, changed: true }, now);
+    }
+
+    fn enroll(&mut self, agent: &AgentId, enroll: radar_wire::enroll::Enroll, now: Now) {
+        let Some(relaying) = &mut self.relaying else {
+            warn!("{agent} brings an enrollment token, but no upstream is set (SERVER_URL)");
+            return;
+        };
+        match enroll.id.parse() {
+            Ok(upstream) => {
+                let token = radar_link::secret::Secret::new(enroll.token);
+                relaying.relay.handle_enroll_token(agent, upstream, token, now);
+            }
+            Err(error) => warn!("{agent}: its AGENT_ID cannot be used: {error}"),
+        }
+    }
+
+    fn perform_for_relay(&mut self, effect: relay::Effect, now: Now) {
+        let Some(relaying) = &mut self.relaying else { return };
+        match effect {
+            relay::Effect::Request(request) => {
+                let upstream = relaying.upstream.clone();
+                let task = Owned::spawn(async move { upstream.perform(request.call).await });
+                relaying.request = Some((request.id, task));
+            }
+            relay::Effect::List(agent) => {
+                let known = self.fleet.containers(&agent);
+                let list = known.map(|known| known.records.iter().map(ServerContainer::of).collect());
+                relaying.relay.handle_list(&agent, list, now);
+            }
+            relay::Effect::Store(agent, enrollment) => {
+                self.commits.account(UpstreamRow { agent, server: Arc::clone(&relaying.server), enrollment });
+            }
+            relay::Effect::Agent(agent, relay::Condition::Relayed) => {
+                let containers = relaying.relay.agent(&agent).map_or(0, |report| report.containers);
+                let plural = if containers == 1 { "" } else { "s" };
+                info!("{agent} is at the server, {containers} container{plural}");
+            }
+            relay::Effect::Agent(agent, condition) => say(condition.is_trouble(), &format!("{agent}: {condition}")),
+            relay::Effect::Server(condition) => say(condition.is_trouble(), &format!("server: {condition}")),
+            relay::Effect::Login(condition) => say(condition.is_trouble(), &format!("server login: {condition}")),
+        }
+    }
+
+    /// What the store knew: the relay starts with it, and the log need not say it.
+    fn remember(&mut self) {
+        let now = self.clock.now();
+        let views: Vec<_> = self.fleet.views().collect();
+        for view in &views {
+            self.announcer.know(view);
+            self.tell_relay(&view.id, now);
+        }
+        if !views.is_empty() {
+            info!("{} agents are known from before", views.len());
+        }
+    }
+
+    /// Ends what is under way: the request, whose answer may be a secret that is given once; the transaction and
+    /// what was collected meanwhile; the session. What is not acknowledged comes again.
+    async fn finish(mut self) {
+        const REQUEST: Duration = Duration::from_secs(3);
+        const COMMIT: Duration = Duration::from_secs(3);
+        const GOODBYE: Duration = Duration::from_secs(1);
+        if let Some((id, mut task)) = self.relaying.as_mut().and_then(|relaying| relaying.request.take())
+            && let Ok(outcome) = tokio::time::timeout(REQUEST, task.value()).await
+        {
+            self.handle_answer(id, outcome);
+        }
+        let committed = async {
+            loop {
+                self.settle_for_good();
+                if !self.commits.is_busy() || self.commits.failing().is_some() {
+                    break;
+                }
+                let result = self.commits.ended().await;
+                self.handle_committed(result);
+            }
+        };
+        if tokio::time::timeout(COMMIT, committed).await.is_err() || self.commits.failing().is_some() {
+            warn!("stopping with {} messages not stored; the broker sends them again", self.commits.depth());
+        }
+        if self.link.works()
+            && let Err(error) = self.link.into_session().disconnect(GOODBYE).await
+        {
+            debug!("no goodbye to the broker: {error}");
+        }
+        // Both hold the store, whose end waits for the last of them.
+        drop((self.commits, self.tidying));
+        self.store.close().await;
+        drop(self.instance);
+    }
+
+    /// As [`settle`](Self::settle), but nothing new is asked of the server.
+    fn settle_for_good(&mut self) {
+        if let Some(relaying) = &mut self.relaying {
+            while let Some(effect) = relaying.relay.next_effect() {
+                if let relay::Effect::Store(agent, enrollment) = effect {
+                    self.commits.account(UpstreamRow { agent, server: Arc::clone(&relaying.server), enrollment });
+                }
+            }
+        }
+        if !self.commits.is_busy()
+            && let Some(durable) = self.commits.start(self.fleet.take_writes(), self.clock.now().mono)
+        {
+            self.handle_durable(durable);
+        }
+    }
+}
+
+fn say(trouble: bool, text: &str) {
+    if trouble {
+        warn!("{text}");
+    } else {
+        info!("{text}");
+    }
+}
