@@ -266,9 +266,10 @@ impl Agent {
         self.now = now;
         match &notice {
             EngineNotice::Up(opened) => {
+                let first = self.engine().is_none();
                 let again = std::mem::replace(&mut self.engine_down, false);
                 let EngineFacts { kind, version, .. } = opened.facts.clone();
-                if again || self.engine().is_none() {
+                if first || again {
                     self.say(Remark::EngineUp { kind, version });
                 }
             }
@@ -355,7 +356,7 @@ impl Agent {
     pub fn condition(&self) -> Condition {
         Condition {
             connected: self.publishing.is_connected(),
-            engine: self.engine().map(|engine| engine.answers).or(self.engine_down.then_some(false)),
+            engine: self.engine().map(|engine| engine.answers),
             waiting: self.outbox.waiting(),
         }
     }
@@ -543,17 +544,19 @@ impl Agent {
             time: inventory.cursor(),
             at: self.now.wall,
             complete: inventory.complete(),
-            engine: inventory.engine().cloned(),
+            engine: self.engine(),
             host: inventory.host().cloned(),
             containers: inventory.records().values().cloned().collect(),
         })
     }
 
-    fn engine(&self) -> Option<&EngineFacts> {
-        match &self.life {
-            Life::Open { inventory, .. } => inventory.engine(),
+    /// The engine; of one that never answered only that it does not.
+    fn engine(&self) -> Option<EngineFacts> {
+        let known = match &self.life {
+            Life::Open { inventory, .. } => inventory.engine().cloned(),
             Life::Opening(_) => None,
-        }
+        };
+        known.or_else(|| self.engine_down.then(EngineFacts::default))
     }
 
     fn last_name(&self) -> Option<Name> {

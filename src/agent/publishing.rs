@@ -78,6 +78,7 @@ impl Flight {
 struct Gist {
     revision: u64,
     sequence: u64,
+    complete: bool,
 }
 
 /// The state of the connection as far as publishing goes.
@@ -97,6 +98,8 @@ pub(super) struct Publishing {
     /// A connection without a snapshot.
     snapshot_owed: bool,
     snapshot: Option<(Duration, Gist)>,
+    /// Since when the last snapshot is not the truth.
+    changed: Option<Duration>,
     /// The snapshot does not fit: the text that says so.
     pub(super) too_large: Option<Box<str>>,
     /// What the last status said of the engine, and its warnings.
@@ -118,6 +121,7 @@ impl Publishing {
             token_wait: TOKEN_FIRST,
             snapshot_owed: false,
             snapshot: None,
+            changed: None,
             too_large: None,
             told: (None, Vec::new()),
         }
@@ -254,7 +258,7 @@ impl Agent {
         if self.stop.is_some() {
             return None;
         }
-        let tell = (self.engine().cloned(), self.warnings());
+        let tell = (self.engine(), self.warnings());
         if self.publishing.told != tell {
             self.presence.handle_change();
         }
@@ -306,7 +310,7 @@ impl Agent {
         if !flushed && until > self.now.mono {
             return None;
         }
-        let status = self.presence.goodbye(self.now.wall, self.engine())?;
+        let status = self.presence.goodbye(self.now.wall, self.engine().as_ref())?;
         let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
         self.stop = Some(Stop::Leaving { give_up });
         Some((Flight::Goodbye, message))
@@ -316,12 +320,11 @@ impl Agent {
         let gist = self.gist()?;
         let connected = self.publishing.connected?;
         let settled = self.is_settled() || connected + SETTLE <= self.now.mono;
+        if self.publishing.snapshot.is_none_or(|(_, told)| told != gist) {
+            self.publishing.changed.get_or_insert(self.now.mono);
+        }
+        let due = self.snapshot_due().is_some_and(|at| at <= self.now.mono);
         let publishing = &self.publishing;
-        let due = match publishing.snapshot {
-            Some((at, _)) if at + self.config.snapshot_interval > self.now.mono => false,
-            Some((_, told)) => told != gist,
-            None => true,
-        };
         let ready = settled
             && self.stop.is_none()
             && publishing.is_free(Class::Snapshot, self.now.mono)
@@ -330,6 +333,7 @@ impl Agent {
         if !ready || !(due || publishing.snapshot_owed) {
             return None;
         }
+        self.publishing.changed = None;
         self.publishing.snapshot = Some((self.now.mono, gist));
         self.publishing.snapshot_owed = false;
         match codec::encode(&self.snapshot()?) {
@@ -359,17 +363,27 @@ impl Agent {
 
     fn gist(&self) -> Option<Gist> {
         match &self.life {
-            Life::Open { sequence, inventory, .. } => Some(Gist { revision: inventory.revision(), sequence: *sequence }),
+            Life::Open { sequence, inventory, .. } => {
+                let (revision, complete) = (inventory.revision(), inventory.complete());
+                Some(Gist { revision, sequence: *sequence, complete })
+            }
             Life::Opening(_) => None,
         }
+    }
+
+    /// When the next snapshot is due: an interval after the first change that it tells, so that one
+    /// tells all of a burst; sooner when the list becomes whole, or is it no more.
+    fn snapshot_due(&self) -> Option<Duration> {
+        let (at, told) = self.publishing.snapshot?;
+        let since = if self.gist()?.complete == told.complete { self.publishing.changed? } else { at };
+        Some(since + self.config.snapshot_interval)
     }
 
     /// When something that waits for time can be published.
     pub(super) fn publish_timeout(&self) -> Option<Duration> {
         let publishing = &self.publishing;
         let connected = publishing.connected?;
-        let changed = publishing.snapshot.filter(|(_, told)| self.gist().is_some_and(|gist| gist != *told));
-        let snapshot = changed.map(|(at, _)| at + self.config.snapshot_interval);
+        let snapshot = self.snapshot_due();
         let settled = publishing.snapshot_owed.then_some(connected + SETTLE);
         let held = publishing.held.values().copied();
         held.chain(snapshot).chain(settled).filter(|at| *at > self.now.mono).min()

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use radar_link::files::{read_if_there, write_atomic};
@@ -96,7 +97,7 @@ impl Directory {
         let file = self.file("outbox");
         match write {
             Write::Append(bytes) => {
-                let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+                let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
                 file.write_all(bytes)?;
                 file.sync_data()
             }
