@@ -166,7 +166,7 @@ fn in_runtime<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 
 /// What is shown is as old as the bridge's last run when it does not run.
 fn note_age(settings: &Settings) {
-    if is_running(&settings.data_dir) == Some(false) {
+    if settings.database().exists() && is_running(&settings.data_dir) == Some(false) {
         let directory = settings.data_dir.display();
         let _ = writeln!(io::stderr(), "no bridge runs with {directory}: this is what the last one knew");
     }

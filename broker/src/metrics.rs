@@ -102,7 +102,8 @@ pub(crate) struct RelayReading {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// Of a server there is nothing in it when there is no `upstream`.
+    pub(crate) fn new(upstream: bool) -> Self {
         // From a memory-speed commit to a disk that hangs.
         const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
         let mut metrics = Self {
@@ -130,6 +131,9 @@ impl Metrics {
             relayed: Family::default(),
         };
         metrics.register();
+        if upstream {
+            metrics.register_upstream();
+        }
         metrics
     }
 
@@ -159,6 +163,10 @@ impl Metrics {
         all.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commits.clone());
         all.register("store_commit_failures", "Commits that failed since the start", self.commit_failures.clone());
         all.register("queue_depth", "What waits", self.queues.clone());
+    }
+
+    fn register_upstream(&mut self) {
+        let all = &mut self.registry;
         all.register("upstream_up", "Whether the server takes heartbeats", self.upstream_up.clone());
         all.register_with_unit(
             "upstream_last_beat_timestamp",
@@ -245,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_in_the_text_with_what_was_read() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(true);
         metrics.committed(7, 2, Duration::from_millis(3));
         metrics.foreign();
         let relay = |agent: &str, last_beat| RelayReading { agent: agent.to_owned(), relayed: true, last_beat };
@@ -288,5 +296,6 @@ mod tests {
 
         reading.relays.clear();
         assert!(!metrics.text(&reading).unwrap().contains("pi-old"));
+        assert!(!Metrics::new(false).text(&reading).unwrap().contains("upstream"));
     }
 }

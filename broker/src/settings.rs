@@ -171,12 +171,26 @@ pub struct Identity {
     pub refresh_secret: Option<Secret>,
 }
 
+/// An address with a port, refused with an example.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Listen(SocketAddr);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let refused = |_| format!("`{text}` is not an address with a port; write for example `127.0.0.1:8080`");
+        text.trim().parse().map(Self).map_err(refused)
+    }
+}
+
 #[derive(Deserialize)]
 struct Plain {
     data_dir: PathBuf,
     log_format: Format,
     bridge_log_level: String,
-    bridge_listen: SocketAddr,
+    bridge_listen: Listen,
     bridge_keep_days: NonZeroU32,
     bridge_keep_events: NonZeroU64,
     bridge_keep_total: NonZeroU64,
@@ -206,7 +220,7 @@ impl Settings {
             data_dir: plain.data_dir,
             log_format: plain.log_format,
             log_level: plain.bridge_log_level,
-            listen: plain.bridge_listen,
+            listen: plain.bridge_listen.0,
             keep: Keep {
                 days: plain.bridge_keep_days.get(),
                 events_per_agent: plain.bridge_keep_events.get(),

@@ -127,6 +127,7 @@ impl Shell {
             )?,
             subscriptions.len(),
         );
+        let metrics = Metrics::new(relaying.is_some());
         let mut shell = Self {
             instance,
             clock,
@@ -139,7 +140,7 @@ impl Shell {
             store,
             relaying,
             announcer: Announcer::default(),
-            metrics: Metrics::new(),
+            metrics,
             tidying: None,
             tidy_at: TIDY_MORE,
         };
@@ -261,7 +262,7 @@ impl Shell {
                 let now = self.clock.now();
                 self.fleet.handle_message(&agent, &channel, content_type.as_deref(), &payload, retain, now);
                 if channel == Channel::Snapshot
-                    && let Some(view) = self.fleet.view(&agent)
+                    && let Some(view) = self.fleet.view(&agent).filter(|view| view.containers.is_some())
                 {
                     self.announcer.handle_agent(&view, true, now.mono);
                 }

@@ -212,3 +212,6 @@ fn upstream(upstream: Option<&Upstream>) -> String {
         Some(Upstream { id, state, .. }) => format!("{state} as {}", plain(id)),
     }
 }
+
+#[cfg(test)]
+mod tests;

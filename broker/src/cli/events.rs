@@ -148,20 +148,36 @@ fn sentence(event: &Event) -> String {
     line
 }
 
-/// What changed: values where they are short, names of the rest.
+/// What changed: the values that people ask for, names of the rest. Of a new container only what it is.
 fn changes(set: &Fields) -> String {
-    /// The time of the line tells these.
-    const TOLD: [&str; 3] = ["created", "started", "finished"];
-    let Ok(Value::Object(fields)) = serde_json::to_value(set) else { return String::new() };
+    /// Shown with their values, in this order.
+    const VALUES: [&str; 5] = ["state", "health", "exit_code", "restarts", "name"];
+    /// Told by the time of the line, or by what is shown of the image.
+    const TOLD: [&str; 7] = ["created", "started", "finished", "image", "tag", "digest", "image_id"];
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(set) else { return String::new() };
+    let is_whole = ["name", "image", "state"].iter().all(|name| fields.contains_key(*name));
     let mut parts = Vec::new();
-    for (name, value) in fields.iter().filter(|(name, _)| !TOLD.contains(&name.as_str())) {
-        match value {
-            Value::Null => parts.push(format!("{}: none", plain(name))),
-            Value::String(text) => parts.push(format!("{}: {}", plain(name), plain(text))),
-            Value::Number(_) | Value::Bool(_) => parts.push(format!("{}: {value}", plain(name))),
-            Value::Array(_) | Value::Object(_) => parts.push(plain(name)),
+    if let (Some(image), tag) = (fields.get("image"), fields.get("tag").and_then(Value::as_str)) {
+        let image = plain(image.as_str().unwrap_or_default());
+        parts.push(tag.map_or_else(|| image.clone(), |tag| format!("{image}:{}", plain(tag))));
+    } else if let Some(tag) = fields.get("tag").and_then(Value::as_str) {
+        parts.push(format!("tag {}", plain(tag)));
+    } else if fields.contains_key("digest") || fields.contains_key("image_id") {
+        parts.push("image".to_owned());
+    }
+    if is_whole {
+        fields.retain(|name, value| name != "name" && !value.is_null() && VALUES.contains(&name.as_str()));
+    }
+    for name in VALUES {
+        match fields.remove(name) {
+            None => {}
+            Some(Value::Null) => parts.push(format!("no {}", name.replace('_', " "))),
+            Some(Value::String(text)) if name == "state" || name == "health" => parts.push(plain(&text)),
+            Some(Value::String(text)) => parts.push(format!("{name} {}", plain(&text))),
+            Some(other) => parts.push(format!("{} {}", name.replace('_', " "), plain(&other.to_string()))),
         }
     }
+    parts.extend(fields.keys().filter(|name| !TOLD.contains(&name.as_str())).map(|name| plain(name)));
     parts.join(", ")
 }
 
@@ -218,10 +234,15 @@ mod tests {
     #[test]
     fn people_read_when_what_who_and_what_changed() {
         let set = r#"{"state":"exited","exit_code":137,"health":null,"finished":1,"ports":[]}"#;
+        let whole = r#"{"name":"web","image":"nginx","tag":"1.25","digest":"sha256:1","state":"created","ports":[]}"#;
         for (event, line) in [
             (
+                Event { set: fields(whole), ..event("create") },
+                "2026-11-21T02:35:44.250Z  create         web  nginx:1.25, created\n",
+            ),
+            (
                 Event { set: fields(set), ..event("die") },
-                "2026-11-21T02:35:44.250Z  die            web  exit_code: 137, health: none, ports, state: exited\n",
+                "2026-11-21T02:35:44.250Z  die            web  exited, no health, exit code 137, ports\n",
             ),
             (
                 Event { name: None, time: None, ..event("gone") },

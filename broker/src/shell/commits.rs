@@ -172,3 +172,6 @@ impl Commits {
         Attempt::Flying(Owned::spawn(async move { store.commit(writes).await }), now)
     }
 }
+
+#[cfg(test)]
+mod tests;
