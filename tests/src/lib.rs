@@ -1,5 +1,5 @@
 //! What the tests stand on: the real programs of the outside world, each private to the test that starts
-//! it, and everything that can go wrong with them. Only [`fleet`] speaks the language of our programs.
+//! it, and everything that can go wrong with them. Only [`fleet`] and [`measure`] know our programs.
 //!
 //! Read [`process`] first: whatever is started cannot outlive the test, also when the test is killed.
 
@@ -9,6 +9,7 @@ pub mod disk;
 pub mod engine;
 pub mod fleet;
 pub mod limits;
+pub mod measure;
 pub mod observer;
 pub mod port;
 pub mod process;

@@ -40,16 +40,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     limits::ensure_open_files(u64::from(arguments.agents) + 64)?;
     logging::start(Format::Text, "info", true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("the runtime")?.block_on(run(&arguments))
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the counts are what this program is run for"
-)]
+#[expect(clippy::print_stdout, reason = "the counts are what this program is run for")]
 async fn run(arguments: &Arguments) -> Result<()> {
     let fleet = Fleet::start(Options {
         agents: arguments.agents,
@@ -59,9 +54,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         port: port(&arguments.url)?,
         snapshot_interval: Duration::from_secs(arguments.snapshot_interval),
     })?;
-    fleet
-        .wait_online(arguments.agents, Duration::from_secs(300))
-        .await?;
+    fleet.wait_online(arguments.agents, Duration::from_secs(300)).await?;
     tracing::info!("{} agents online", arguments.agents);
     for second in 1..=arguments.seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -89,16 +82,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn port(url: &str) -> Result<u16> {
-    let address = url
-        .strip_prefix("mqtt://")
-        .context("the broker's address starts with mqtt://")?;
-    let (host, port) = address
-        .trim_end_matches('/')
-        .split_once(':')
-        .unwrap_or((address, "1883"));
+    let address = url.strip_prefix("mqtt://").context("the broker's address starts with mqtt://")?;
+    let (host, port) = address.trim_end_matches('/').split_once(':').unwrap_or((address, "1883"));
     if !matches!(host, "127.0.0.1" | "localhost") {
         bail!("`{host}` is not this host: a simulated fleet only ever loads a broker on 127.0.0.1");
     }
-    port.parse()
-        .with_context(|| format!("`{port}` is not a port"))
+    port.parse().with_context(|| format!("`{port}` is not a port"))
 }

@@ -278,9 +278,8 @@ impl Agent {
     fn snapshot(&self, kind: &Kind, now: Now) -> Snapshot {
         let paused = (self.sequence % 2 == 1).then(|| self.container(kind, self.sequence).0);
         let state = |container| if paused == Some(container) { State::Paused } else { State::Running };
-        let mut records: Vec<Record> = (0..kind.containers)
-            .map(|container| containers::record(self.index, container, state(container)))
-            .collect();
+        let mut records: Vec<Record> =
+            (0..kind.containers).map(|container| containers::record(self.index, container, state(container))).collect();
         records.sort_by_key(|record| record.id);
         Snapshot {
             epoch: self.epoch,

@@ -53,12 +53,11 @@ pub(super) fn record(agent: u32, container: u16, state: State) -> Record {
         restarts: 0,
         restart_policy: Some("unless-stopped".into()),
         ports: vec![Port { private: port, public: Some(port), ip: Some("0.0.0.0".into()), protocol: "tcp".into() }],
-        networks: vec![Network { name: "home_default".into(), ip: Some(format!("172.18.0.{}", container % 250).into()) }],
-        mounts: vec![Mount {
-            target: "/data".into(),
-            source: Some(format!("/srv/{name}").into()),
-            mode: "rw".into(),
+        networks: vec![Network {
+            name: "home_default".into(),
+            ip: Some(format!("172.18.0.{}", container % 250).into()),
         }],
+        mounts: vec![Mount { target: "/data".into(), source: Some(format!("/srv/{name}").into()), mode: "rw".into() }],
         project: Some("home".into()),
         service: Some(name.clone()),
         labels: BTreeMap::from([("org.opencontainers.image.version".into(), tag.into())]),

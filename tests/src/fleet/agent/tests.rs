@@ -109,11 +109,9 @@ fn it_contradicts_the_will_of_an_earlier_session_only() {
     let (mut agent, mut counts) = (agent(), Counts::default());
     agent.handle_connected(5);
     play(&mut agent, &mut counts, 1);
-    for (session, reason, answer) in [
-        (4, Reason::Lost, &["status reassert"][..]),
-        (4, Reason::Start, &[]),
-        (5, Reason::Stop, &[]),
-    ] {
+    for (session, reason, answer) in
+        [(4, Reason::Lost, &["status reassert"][..]), (4, Reason::Start, &[]), (5, Reason::Stop, &[])]
+    {
         agent.handle_status(&status(7, &"sim-7".parse().unwrap(), session, reason.clone(), now(1)));
         assert_eq!(play(&mut agent, &mut counts, 2), answer, "{reason:?} of session {session}");
     }

@@ -1,0 +1,57 @@
+//! What a process uses, in finer steps than the kernel's clock ticks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process::ProcStat;
+
+/// The CPU time of a process from one moment to another.
+#[derive(Debug)]
+pub(super) struct Cpu {
+    pid: u32,
+    threads: BTreeMap<PathBuf, Duration>,
+    ticks: Duration,
+}
+
+impl Cpu {
+    /// Begins to count.
+    pub(super) fn watch(pid: u32) -> Result<Self> {
+        Ok(Self { pid, threads: threads(pid)?, ticks: ProcStat::read(pid)?.cpu })
+    }
+
+    /// CPU time since then. What a thread used that has ended meanwhile is known in steps of 10 ms only.
+    pub(super) fn used(&self) -> Result<Duration> {
+        let exact: Duration = threads(self.pid)?
+            .into_iter()
+            .map(|(thread, time)| time.saturating_sub(self.threads.get(&thread).copied().unwrap_or_default()))
+            .sum();
+        let coarse = ProcStat::read(self.pid)?.cpu.saturating_sub(self.ticks);
+        Ok(exact.max(coarse.saturating_sub(Duration::from_millis(20))))
+    }
+}
+
+/// The time that the scheduler gave to each thread, in nanoseconds.
+fn threads(pid: u32) -> Result<BTreeMap<PathBuf, Duration>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("the threads of process {pid}"))?;
+    let time = |path: PathBuf| {
+        let schedstat = fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanoseconds = schedstat.split_whitespace().next()?.parse().ok()?;
+        Some((path, Duration::from_nanos(nanoseconds)))
+    };
+    Ok(tasks.flatten().filter_map(|task| time(task.path())).collect())
+}
+
+/// The size of a program's file with those of all libraries that its process has loaded.
+pub(super) fn size_with_libraries(pid: u32) -> Result<u64> {
+    let maps =
+        fs::read_to_string(format!("/proc/{pid}/maps")).with_context(|| format!("the files of process {pid}"))?;
+    let mut files: Vec<&str> = maps.lines().filter_map(|line| Some(&line[line.find('/')?..])).collect();
+    files.sort_unstable();
+    files.dedup();
+    let code = files.iter().filter(|file| file.contains(".so") || file.contains("bin/"));
+    Ok(code.filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum())
+}
