@@ -1,0 +1,7 @@
+//! The built programs against a real engine, a real broker and the double of the server, with everything
+//! that goes wrong between them. What each test asserts on is what a user sees: the bridge's history,
+//! its list of agents, and the server's view.
+
+mod broker_away;
+mod main_job;
+mod world;

@@ -1,0 +1,159 @@
+//! The programs under test, as processes that can be stopped, killed and started again on their data.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use radar_tests::process::{self, Launch, Process, Seat};
+use tokio::sync::OnceCell;
+
+pub(crate) mod history;
+
+/// How long anything may take that takes milliseconds on an idle machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Both programs, built once a test run.
+async fn programs() -> Result<&'static Path> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let built = BUILT.get_or_try_init(async || {
+        let cargo = std::env!("CARGO");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let arguments = ["build", "--quiet", "--locked", "-p", "radar-agent", "-p", "radar-bridge"];
+        let build = tokio::process::Command::new(cargo).args(arguments).current_dir(root).status();
+        anyhow::ensure!(build.await.context("cargo build")?.success(), "the programs do not build");
+        let own = std::env::current_exe().context("the test's own path")?;
+        own.ancestors().nth(2).map(Path::to_path_buf).context("the directory of the programs")
+    });
+    built.await.map(PathBuf::as_path)
+}
+
+/// A program with its data directory and its settings.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: &'static str,
+    directory: PathBuf,
+    settings: Vec<(String, String)>,
+    seat: Seat,
+}
+
+impl Program {
+    fn new(name: &'static str) -> Result<Self> {
+        let directory = process::directory(name)?;
+        let mut program = Self { name, directory, settings: Vec::new(), seat: Seat::default() };
+        program.set("DATA_DIR", &program.directory.join("data").display().to_string());
+        Ok(program)
+    }
+
+    /// Sets a variable for the next start.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != variable);
+        self.settings.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        let data = self.settings.iter().find(|(variable, _)| variable == "DATA_DIR");
+        PathBuf::from(data.map(|(_, value)| value.as_str()).unwrap_or_default())
+    }
+
+    /// Everything it has said, from its first start on.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// Starts it, for the first time or again on its data.
+    pub(crate) async fn start(&self) -> Result<()> {
+        std::fs::create_dir_all(self.data()).context("its data directory")?;
+        let program = programs().await?.join(self.name);
+        let launch = Launch::new(program, self.log_file());
+        let launch = self.settings.iter().fold(launch, |launch, (variable, value)| launch.env(variable, value));
+        self.seat.start(&launch)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) async fn kill9(&self) -> Result<()> {
+        self.seat.kill9(DEADLINE).await
+    }
+
+    /// Asks it to stop, as `systemctl stop` does, and waits for its end; its exit code must be 0.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.seat.terminate(Duration::from_secs(12)).await?;
+        let code = self.seat.ask(Process::exited).flatten();
+        anyhow::ensure!(code == Some(0), "{} ended with {code:?}:\n{}", self.name, self.log());
+        Ok(())
+    }
+
+    /// Fails with its last lines when it has ended.
+    pub(crate) fn check_running(&self) -> Result<()> {
+        self.seat.check_running()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.seat.ask(Process::pid).context("it was never started")
+    }
+
+    /// Runs it with arguments and its settings, until it ends, and returns what it printed.
+    pub(crate) async fn call(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let mut command = tokio::process::Command::new(programs().await?.join(self.name));
+        command.args(arguments).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        tokio::time::timeout(DEADLINE, command.output()).await.context("it did not end")?.context("it did not start")
+    }
+
+    /// Waits until its log has this text.
+    pub(crate) async fn wait_log(&self, text: &str) -> Result<()> {
+        let what = format!("`{text}` in the log of {}", self.name);
+        radar_tests::wait::until(&what, DEADLINE, async || {
+            let log = self.log();
+            if log.contains(text) { Ok(()) } else { Err(tail(&log)) }
+        })
+        .await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = tail(&self.log());
+            // The test's own output is where one looks when it fails.
+            drop(std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("--- {}\n{text}\n", self.directory.display()).as_bytes(),
+            ));
+        }
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+/// An agent that watches this engine and speaks to the broker behind this URL.
+pub(crate) fn agent(id: &str, engine: &str, broker: &str) -> Result<Program> {
+    let mut agent = Program::new("radar-agent")?;
+    agent.set("AGENT_ID", id);
+    agent.set("DOCKER_HOST", engine);
+    agent.set("MQTT_URL", broker);
+    agent.set("AGENT_SNAPSHOT_INTERVAL", "1s");
+    Ok(agent)
+}
+
+/// A bridge at this broker, which answers on a free port of its own.
+pub(crate) fn bridge(broker: &str) -> Result<Program> {
+    let mut bridge = Program::new("radar-bridge")?;
+    bridge.set("MQTT_URL", broker);
+    bridge.set("BRIDGE_LISTEN", &format!("127.0.0.1:{}", radar_tests::port::free()?));
+    Ok(bridge)
+}
+
+/// A bridge that relays to this server.
+pub(crate) fn relaying_bridge(broker: &str, server: &str) -> Result<Program> {
+    let mut bridge = bridge(broker)?;
+    bridge.set("SERVER_URL", server);
+    Ok(bridge)
+}
