@@ -111,11 +111,7 @@ impl Engine {
     /// engine's time in nanoseconds; without it from the first answer on.
     #[must_use]
     pub fn start(settings: Settings, since: Option<i64>) -> Self {
-        let Settings {
-            address,
-            labels,
-            time_out,
-        } = settings;
+        let Settings { address, labels, time_out } = settings;
         let clock = Clock::start();
         Self {
             address,
@@ -167,13 +163,7 @@ impl Engine {
         let (labels, time_out, asked) = (self.labels.clone(), self.time_out, self.clock.now().mono);
         let Link::Open(open) = &self.link else { return };
         let docker = open.docker.clone();
-        let answer = async move {
-            Answer::List {
-                ticket,
-                asked,
-                result: list(docker, labels, time_out).await,
-            }
-        };
+        let answer = async move { Answer::List { ticket, asked, result: list(docker, labels, time_out).await } };
         open.answers.push(Box::pin(answer));
     }
 
@@ -184,9 +174,7 @@ impl Engine {
         let Link::Open(open) = &self.link else { return };
         let docker = open.docker.clone();
         open.answers.push(Box::pin(async move {
-            let result = within(time_out, docker.inspect_container(&id.to_string(), None))
-                .await
-                .map(Box::new);
+            let result = within(time_out, docker.inspect_container(&id.to_string(), None)).await.map(Box::new);
             Answer::Container { id, result }
         }));
     }
@@ -194,38 +182,21 @@ impl Engine {
     /// Opens the event stream anew, for a core that found out that it misses events.
     pub fn reopen(&mut self) {
         if matches!(self.link, Link::Open(_)) {
-            tracing::warn!(
-                "the event stream is silent although containers change; it is opened anew"
-            );
+            tracing::warn!("the event stream is silent although containers change; it is opened anew");
             self.link = self.opening();
         }
     }
 
     fn opening(&self) -> Link {
-        Link::Opening(Box::pin(opening::open(
-            self.address.clone(),
-            self.time_out,
-            self.position,
-        )))
+        Link::Opening(Box::pin(opening::open(self.address.clone(), self.time_out, self.position)))
     }
 
     fn reached(&mut self, reached: Reached) -> Notice {
-        let Reached {
-            docker,
-            opened,
-            position,
-            events,
-        } = reached;
+        let Reached { docker, opened, position, events } = reached;
         self.position = position;
         self.away = None;
         let (since, time) = (self.clock.now().mono, opened.time);
-        self.link = Link::Open(Open {
-            docker,
-            events,
-            answers: FuturesUnordered::new(),
-            since,
-            time,
-        });
+        self.link = Link::Open(Open { docker, events, answers: FuturesUnordered::new(), since, time });
         Notice::Up(Box::new(opened))
     }
 
@@ -257,41 +228,20 @@ impl Engine {
 
     fn answered(&mut self, answer: Answer) -> Option<Notice> {
         match answer {
-            Answer::List {
-                result: Err(Failure::Silence(reason)),
-                ..
-            } => self.lost(reason),
-            Answer::List {
-                ticket,
-                asked,
-                result,
-            } => {
+            Answer::List { result: Err(Failure::Silence(reason)), .. } => self.lost(reason),
+            Answer::List { ticket, asked, result } => {
                 if result.is_ok() {
                     self.alive(asked);
                 }
-                Some(Notice::Listed {
-                    ticket,
-                    result: result.map_err(Failure::text),
-                })
+                Some(Notice::Listed { ticket, result: result.map_err(Failure::text) })
             }
-            Answer::Container {
-                id,
-                result: Err(Failure::Missing(_)),
-            } => Some(Notice::Inspected {
-                id,
-                result: Err(InspectError::Gone),
-            }),
-            Answer::Container {
-                id,
-                result: Err(failure),
-            } => Some(Notice::Inspected {
-                id,
-                result: Err(InspectError::Failed(failure.text())),
-            }),
-            Answer::Container {
-                id,
-                result: Ok(answer),
-            } => {
+            Answer::Container { id, result: Err(Failure::Missing(_)) } => {
+                Some(Notice::Inspected { id, result: Err(InspectError::Gone) })
+            }
+            Answer::Container { id, result: Err(failure) } => {
+                Some(Notice::Inspected { id, result: Err(InspectError::Failed(failure.text())) })
+            }
+            Answer::Container { id, result: Ok(answer) } => {
                 let (image_id, _) = record::image_of(&answer);
                 match self.images.get(image_id) {
                     None if !image_id.is_empty() => self.ask_image(id, answer),
@@ -299,11 +249,7 @@ impl Engine {
                 }
                 None
             }
-            Answer::Image {
-                container,
-                answer,
-                result,
-            } => {
+            Answer::Image { container, answer, result } => {
                 // Without an answer the record goes without what the image knows; the next inspect asks again.
                 let image = result.ok();
                 let (image_id, _) = record::image_of(&answer);
@@ -324,11 +270,7 @@ impl Engine {
         open.answers.push(Box::pin(async move {
             let (image_id, _) = record::image_of(&answer);
             let result = within(time_out, docker.inspect_image(image_id)).await;
-            Answer::Image {
-                container,
-                result: images::read(result),
-                answer,
-            }
+            Answer::Image { container, result: images::read(result), answer }
         }));
     }
 
@@ -336,46 +278,27 @@ impl Engine {
     fn alive(&mut self, asked: Duration) {
         let Link::Open(open) = &self.link else { return };
         let passed = i64::try_from(asked.saturating_sub(open.since).as_nanos()).unwrap_or(i64::MAX);
-        let time = open
-            .time
-            .map(|time| time.saturating_add(passed).saturating_sub(MARGIN));
+        let time = open.time.map(|time| time.saturating_add(passed).saturating_sub(MARGIN));
         self.position.covered = self.position.covered.max(time);
     }
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("address", &self.address)
-            .field("away", &self.away)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("address", &self.address).field("away", &self.away).finish_non_exhaustive()
     }
 }
 
 async fn list(docker: Docker, labels: Labels, time_out: Duration) -> Result<Vec<Listed>, Failure> {
-    let options = ListContainersOptions {
-        all: true,
-        ..ListContainersOptions::default()
-    };
+    let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
     let entries = within(time_out, docker.list_containers(Some(options))).await?;
-    Ok(entries
-        .into_iter()
-        .filter_map(|entry| record::listed(entry, &labels))
-        .collect())
+    Ok(entries.into_iter().filter_map(|entry| record::listed(entry, &labels)).collect())
 }
 
-fn inspected(
-    id: ContainerId,
-    answer: ContainerInspectResponse,
-    image: Option<&Image>,
-    labels: &Labels,
-) -> Notice {
+fn inspected(id: ContainerId, answer: ContainerInspectResponse, image: Option<&Image>, labels: &Labels) -> Notice {
     let (image_id, configured) = record::image_of(&answer);
     let image = images::resolve(configured, image_id, image);
-    Notice::Inspected {
-        id,
-        result: Ok(Box::new(record::inspected(id, answer, image, labels))),
-    }
+    Notice::Inspected { id, result: Ok(Box::new(record::inspected(id, answer, image, labels))) }
 }
 
 async fn within<T>(
@@ -384,9 +307,6 @@ async fn within<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(time_out, request).await {
         Ok(result) => result.map_err(Failure::from),
-        Err(_) => Err(Failure::Silence(format!(
-            "the engine does not answer within {} s",
-            time_out.as_secs_f32()
-        ))),
+        Err(_) => Err(Failure::Silence(format!("the engine does not answer within {} s", time_out.as_secs_f32()))),
     }
 }

@@ -144,11 +144,7 @@ impl Inventory {
         Self {
             interval,
             baseline: records.is_none(),
-            records: records
-                .unwrap_or_default()
-                .into_iter()
-                .map(|record| (record.id, record))
-                .collect(),
+            records: records.unwrap_or_default().into_iter().map(|record| (record.id, record)).collect(),
             link: Link::Unheard,
             engine: None,
             host: None,
@@ -191,11 +187,7 @@ impl Inventory {
         if up.list.is_none() && up.next_list <= now.mono {
             self.tickets += 1;
             let ticket = self.tickets;
-            up.list = Some(List {
-                ticket,
-                asked: now,
-                touched: BTreeSet::new(),
-            });
+            up.list = Some(List { ticket, asked: now, touched: BTreeSet::new() });
             self.effects.push_back(Effect::List { ticket });
         }
         if !self.complete && up.listed && self.queue.is_empty() && !self.suspects.contradict() {
@@ -257,12 +249,7 @@ impl Inventory {
     }
 
     fn up(&mut self, opened: Opened, now: Now) {
-        let Opened {
-            facts,
-            host,
-            time,
-            history,
-        } = opened;
+        let Opened { facts, host, time, history } = opened;
         let first = matches!(self.link, Link::Unheard);
         let back = matches!(self.link, Link::Down);
         let lossy = match history {
@@ -291,15 +278,7 @@ impl Inventory {
             self.asks.want(id);
         }
         let next_list = now.mono;
-        self.link = Link::Up(Up {
-            at: now,
-            time,
-            list: None,
-            next_list,
-            listed: false,
-            doubt,
-            reopening: false,
-        });
+        self.link = Link::Up(Up { at: now, time, list: None, next_list, listed: false, doubt, reopening: false });
     }
 
     fn down(&mut self) {
@@ -369,13 +348,8 @@ impl Inventory {
             let old = self.records.get(&id);
             let differs = old.is_none_or(|old| contradicts(&listed, old));
             if differs || doubt {
-                let due = if old.is_none() && self.baseline {
-                    now.mono
-                } else {
-                    standing
-                };
-                self.suspects
-                    .suspect(id, Some(Box::new(listed)), differs, untold, due);
+                let due = if old.is_none() && self.baseline { now.mono } else { standing };
+                self.suspects.suspect(id, Some(Box::new(listed)), differs, untold, due);
             }
         }
         for id in missing.into_iter().filter(|id| !list.touched.contains(id)) {
@@ -393,8 +367,13 @@ impl Inventory {
         let known = self.records.contains_key(&id);
         let record = result.as_ref().ok().cloned();
         if self.queue.answer(id, number, record, known) {
-            if let Err(InspectError::Failed(_)) = result {
-                self.doubt(id, now);
+            match result {
+                Ok(_) => self.suspects.clear(id),
+                Err(InspectError::Gone) => self.suspects.postpone(id, now.mono),
+                Err(InspectError::Failed(_)) => {
+                    self.suspects.postpone(id, now.mono);
+                    self.doubt(id, now);
+                }
             }
             return;
         }
@@ -439,18 +418,10 @@ impl Inventory {
             (None, Some(new)) => (Action::Found, new.name.clone(), Fields::of(new)),
             (Some(old), None) => (Action::Gone, old.name.clone(), Fields::default()),
             (Some(old), Some(new)) if old == new => return,
-            (Some(old), Some(new)) => {
-                (Action::Changed, new.name.clone(), Fields::between(old, new))
-            }
+            (Some(old), Some(new)) => (Action::Changed, new.name.clone(), Fields::between(old, new)),
         };
         self.put(id, record);
-        self.effects.push_back(Effect::Happened(Change {
-            time: None,
-            action,
-            id: Some(id),
-            name: Some(name),
-            set,
-        }));
+        self.effects.push_back(Effect::Happened(Change { time: None, action, id: Some(id), name: Some(name), set }));
         if let Link::Up(up) = &mut self.link
             && suspect.differs
             && suspect.untold
@@ -465,8 +436,7 @@ impl Inventory {
     fn doubt(&mut self, id: ContainerId, now: Now) {
         let due = now.mono + STANDING;
         let listed = self.records.get(&id).cloned().map(Box::new);
-        self.suspects
-            .suspect(id, listed, !self.complete, false, due);
+        self.suspects.suspect(id, listed, !self.complete, false, due);
     }
 
     fn tell(&mut self, taken: Taken) {
@@ -486,25 +456,17 @@ impl Inventory {
         };
         let set = match (old, &new) {
             (_, None) => Fields::default(),
-            (Some(old), Some(new)) if event.action != Action::Create => Fields::between(old, new),
-            (_, Some(new)) => Fields::of(new),
+            (Some(old), Some(new)) => Fields::between(old, new),
+            (None, Some(new)) => Fields::of(new),
         };
         let known_name = new.as_ref().or(old).map(|record| record.name.clone());
-        let EngineEvent {
-            time, action, name, ..
-        } = event;
+        let EngineEvent { time, action, name, .. } = event;
         self.cursor = Some(time);
         if new.is_some() || action == Action::Destroy {
             self.put(id, new);
         }
         let name = name.or(known_name);
-        self.effects.push_back(Effect::Happened(Change {
-            time: Some(time),
-            action,
-            id: Some(id),
-            name,
-            set,
-        }));
+        self.effects.push_back(Effect::Happened(Change { time: Some(time), action, id: Some(id), name, set }));
     }
 
     fn put(&mut self, id: ContainerId, record: Option<Record>) {
@@ -523,28 +485,14 @@ impl Up {
     /// The engine's time up to which its events have certainly come, when it answered what was asked at `asked`. Of
     /// the two clocks the slower counts, since a cursor that is too old is harmless.
     fn covered(&self, asked: Now) -> Option<i64> {
-        let mono =
-            i64::try_from(asked.mono.saturating_sub(self.at.mono).as_nanos()).unwrap_or(i64::MAX);
-        let wall = asked
-            .wall
-            .saturating_sub(self.at.wall)
-            .saturating_mul(1_000_000);
-        Some(
-            self.time?
-                .saturating_add(mono.min(wall))
-                .saturating_sub(MARGIN),
-        )
+        let mono = i64::try_from(asked.mono.saturating_sub(self.at.mono).as_nanos()).unwrap_or(i64::MAX);
+        let wall = asked.wall.saturating_sub(self.at.wall).saturating_mul(1_000_000);
+        Some(self.time?.saturating_add(mono.min(wall)).saturating_sub(MARGIN))
     }
 }
 
 fn about_engine(action: Action) -> Effect {
-    Effect::Happened(Change {
-        time: None,
-        action,
-        id: None,
-        name: None,
-        set: Fields::default(),
-    })
+    Effect::Happened(Change { time: None, action, id: None, name: None, set: Fields::default() })
 }
 
 /// Whether a list's entry and a record cannot both be true. A list tells the health of running

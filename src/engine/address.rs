@@ -43,14 +43,10 @@ enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// Not an address, or of a kind that is not spoken.
-    #[error(
-        "DOCKER_HOST is `{0}`; use unix:///path, tcp://host:port, http://host:port or https://host:port"
-    )]
+    #[error("DOCKER_HOST is `{0}`; use unix:///path, tcp://host:port, http://host:port or https://host:port")]
     Host(String),
     /// TLS without the files that it needs.
-    #[error(
-        "DOCKER_HOST is `{0}` with TLS; set DOCKER_CERT_PATH to the directory of ca.pem, cert.pem and key.pem"
-    )]
+    #[error("DOCKER_HOST is `{0}` with TLS; set DOCKER_CERT_PATH to the directory of ca.pem, cert.pem and key.pem")]
     CertPath(String),
     /// A file of TLS is missing.
     #[error("DOCKER_CERT_PATH is `{directory}`, but has no {file}")]
@@ -69,23 +65,14 @@ impl Address {
     /// # Errors
     /// When `DOCKER_HOST` is no address, or TLS is asked for without its files.
     pub fn parse(environment: Environment) -> Result<Self, AddressError> {
-        let Environment {
-            host,
-            cert_path,
-            tls_verify,
-            runtime_dir,
-        } = environment;
+        let Environment { host, cert_path, tls_verify, runtime_dir } = environment;
         let Some(host) = host else {
             return Ok(Self(Place::Sockets(usual_sockets(runtime_dir.as_deref()))));
         };
         let wrong = || AddressError::Host(host.clone());
         let (scheme, rest) = host.split_once("://").ok_or_else(wrong)?;
         if scheme == "unix" {
-            return if rest.starts_with('/') {
-                Ok(Self(Place::Sockets(vec![rest.into()])))
-            } else {
-                Err(wrong())
-            };
+            return if rest.starts_with('/') { Ok(Self(Place::Sockets(vec![rest.into()]))) } else { Err(wrong()) };
         }
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
@@ -98,23 +85,13 @@ impl Address {
             _ => return Err(wrong()),
         };
         let port = if tls { 2376 } else { 2375 };
-        let authority = if has_port(authority) {
-            authority.to_owned()
-        } else {
-            format!("{authority}:{port}")
-        };
+        let authority = if has_port(authority) { authority.to_owned() } else { format!("{authority}:{port}") };
         if !tls {
             return Ok(Self(Place::Http(authority)));
         }
         let directory = cert_path.ok_or(AddressError::CertPath(host))?;
-        match ["ca.pem", "cert.pem", "key.pem"]
-            .into_iter()
-            .find(|file| !directory.join(file).is_file())
-        {
-            Some(file) => Err(AddressError::CertFile {
-                directory: directory.display().to_string(),
-                file,
-            }),
+        match ["ca.pem", "cert.pem", "key.pem"].into_iter().find(|file| !directory.join(file).is_file()) {
+            Some(file) => Err(AddressError::CertFile { directory: directory.display().to_string(), file }),
             None => Ok(Self(Place::Tls(authority, directory))),
         }
     }
@@ -128,19 +105,14 @@ impl Address {
         match &self.0 {
             Place::Sockets(paths) => {
                 let path = answering(paths).await?;
-                let path = path
-                    .to_str()
-                    .ok_or_else(|| format!("the path {} is not text", path.display()))?;
-                Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION)
-                    .map_err(|error| text(&error))
+                let path = path.to_str().ok_or_else(|| format!("the path {} is not text", path.display()))?;
+                Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION).map_err(|error| text(&error))
             }
             Place::Http(authority) => {
-                Docker::connect_with_http(authority, seconds, API_DEFAULT_VERSION)
-                    .map_err(|error| text(&error))
+                Docker::connect_with_http(authority, seconds, API_DEFAULT_VERSION).map_err(|error| text(&error))
             }
             Place::Tls(authority, directory) => {
-                let [ca, cert, key] =
-                    ["ca.pem", "cert.pem", "key.pem"].map(|file| directory.join(file));
+                let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|file| directory.join(file));
                 Docker::connect_with_ssl(authority, &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
                     .map_err(|error| text(&error))
             }
@@ -162,22 +134,14 @@ impl fmt::Display for Address {
 }
 
 fn has_port(authority: &str) -> bool {
-    let behind = authority
-        .rsplit_once(']')
-        .map_or(authority, |(_, rest)| rest);
+    let behind = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
     behind.contains(':')
 }
 
 fn usual_sockets(runtime_dir: Option<&Path>) -> Vec<PathBuf> {
-    let mut paths = vec![
-        PathBuf::from("/var/run/docker.sock"),
-        PathBuf::from("/run/podman/podman.sock"),
-    ];
+    let mut paths = vec![PathBuf::from("/var/run/docker.sock"), PathBuf::from("/run/podman/podman.sock")];
     if let Some(directory) = runtime_dir {
-        paths.extend([
-            directory.join("docker.sock"),
-            directory.join("podman/podman.sock"),
-        ]);
+        paths.extend([directory.join("docker.sock"), directory.join("podman/podman.sock")]);
     }
     paths
 }
@@ -195,17 +159,10 @@ async fn answering(paths: &[PathBuf]) -> Result<&Path, String> {
 }
 
 fn none_answers(tried: &[(&Path, io::Error)]) -> String {
-    if let Some((path, _)) = tried
-        .iter()
-        .find(|(_, error)| error.kind() == io::ErrorKind::PermissionDenied)
-    {
+    if let Some((path, _)) = tried.iter().find(|(_, error)| error.kind() == io::ErrorKind::PermissionDenied) {
         return not_allowed(path);
     }
-    let mut said = String::from(if tried.len() == 1 {
-        "no container engine at"
-    } else {
-        "no container engine; tried"
-    });
+    let mut said = String::from(if tried.len() == 1 { "no container engine at" } else { "no container engine; tried" });
     for (number, (path, error)) in tried.iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
         let why = match error.kind() {
@@ -275,20 +232,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_its_setting_and_what_to_do() {
         let empty = tempfile::tempdir().unwrap();
-        for host in [
-            "pi",
-            "ssh://pi",
-            "tcp://",
-            "tcp://pi/path",
-            "unix://run/docker.sock",
-            "npipe:////./pipe/x",
-            "",
-        ] {
+        for host in ["pi", "ssh://pi", "tcp://", "tcp://pi/path", "unix://run/docker.sock", "npipe:////./pipe/x", ""] {
             let said = parse(host, None);
-            assert!(
-                said.contains("DOCKER_HOST") && said.contains("tcp://host:port"),
-                "{said}"
-            );
+            assert!(said.contains("DOCKER_HOST") && said.contains("tcp://host:port"), "{said}");
         }
         assert!(parse("https://pi", None).contains("set DOCKER_CERT_PATH"));
         assert!(parse("tcp://pi", Some(empty.path())).contains("has no ca.pem"));
@@ -303,18 +249,10 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
         let missing = room.path().join("docker.sock");
 
-        let said = answering(&[missing.clone(), stale.clone()])
-            .await
-            .unwrap_err();
+        let said = answering(&[missing.clone(), stale.clone()]).await.unwrap_err();
 
-        assert!(
-            said.contains(&format!("{} (not there)", missing.display())),
-            "{said}"
-        );
-        assert!(
-            said.contains(&format!("{} (nobody listens)", stale.display())),
-            "{said}"
-        );
+        assert!(said.contains(&format!("{} (not there)", missing.display())), "{said}");
+        assert!(said.contains(&format!("{} (nobody listens)", stale.display())), "{said}");
         assert!(said.contains("DOCKER_HOST"), "{said}");
     }
 
@@ -340,9 +278,6 @@ mod tests {
             (path.as_path(), io::ErrorKind::PermissionDenied.into()),
         ]);
         assert!(said.contains(&path.display().to_string()), "{said}");
-        assert!(
-            said.contains(&format!("group_add: [\"{group}\"]")),
-            "{said}"
-        );
+        assert!(said.contains(&format!("group_add: [\"{group}\"]")), "{said}");
     }
 }

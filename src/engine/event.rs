@@ -32,38 +32,22 @@ const KEPT: [&str; 15] = [
 /// Asks for the kept events from a time on, for ever.
 pub(super) fn kept(since: Option<i64>) -> EventsOptions {
     let filters = [("type", vec!["container"]), ("event", KEPT.to_vec())];
-    let owned = |(name, values): (&str, Vec<&str>)| {
-        (
-            name.to_owned(),
-            values.into_iter().map(str::to_owned).collect(),
-        )
-    };
+    let owned = |(name, values): (&str, Vec<&str>)| (name.to_owned(), values.into_iter().map(str::to_owned).collect());
     EventsOptions {
         since: since.map(moment::since),
         until: None,
-        filters: Some(
-            filters
-                .into_iter()
-                .map(owned)
-                .collect::<HashMap<_, Vec<_>>>(),
-        ),
+        filters: Some(filters.into_iter().map(owned).collect::<HashMap<_, Vec<_>>>()),
     }
 }
 
 /// Asks for everything that the engine still has up to a time.
 pub(super) fn held(until: i64) -> EventsOptions {
-    EventsOptions {
-        since: Some("1".to_owned()),
-        until: Some(moment::since(until)),
-        filters: None,
-    }
+    EventsOptions { since: Some("1".to_owned()), until: Some(moment::since(until)), filters: None }
 }
 
 /// The engine's time of an event in nanoseconds.
 pub(super) fn time(message: &EventMessage) -> Option<i64> {
-    message
-        .time_nano
-        .or_else(|| message.time?.checked_mul(1_000_000_000))
+    message.time_nano.or_else(|| message.time?.checked_mul(1_000_000_000))
 }
 
 /// An event in the contract's words; `None` for one that is noise or names no container.
@@ -85,9 +69,7 @@ pub(super) fn read(message: EventMessage) -> Option<EngineEvent> {
     };
     let attribute = |name: &str| attributes.get(name).filter(|value| !value.is_empty());
     let exit_code = match action {
-        Action::Die => attribute("exitCode")
-            .or_else(|| attribute("containerExitCode"))
-            .and_then(|c| c.parse().ok()),
+        Action::Die => attribute("exitCode").or_else(|| attribute("containerExitCode")).and_then(|c| c.parse().ok()),
         _ => None,
     };
     let health = match action {
@@ -95,14 +77,7 @@ pub(super) fn read(message: EventMessage) -> Option<EngineEvent> {
         _ => None,
     };
     let name = attribute("name").map(|name| name.trim_start_matches('/').into());
-    Some(EngineEvent {
-        time,
-        action,
-        id,
-        name,
-        exit_code,
-        health,
-    })
+    Some(EngineEvent { time, action, id, name, exit_code, health })
 }
 
 #[cfg(test)]
@@ -112,16 +87,10 @@ mod tests {
     use super::*;
 
     fn message(action: &str, attributes: &[(&str, &str)]) -> EventMessage {
-        let attributes = attributes
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         EventMessage {
             action: Some(action.to_owned()),
-            actor: Some(EventActor {
-                id: Some("a".repeat(64)),
-                attributes: Some(attributes),
-            }),
+            actor: Some(EventActor { id: Some("a".repeat(64)), attributes: Some(attributes) }),
             time: Some(7),
             time_nano: Some(7_000_000_123),
             ..EventMessage::default()
@@ -134,14 +103,8 @@ mod tests {
         };
         let name = event.name.as_deref().unwrap_or("-");
         let health = event.health.as_ref().map_or("-", |health| health.as_str());
-        let code = event
-            .exit_code
-            .map_or("-".to_owned(), |code| code.to_string());
-        format!(
-            "{} {} {name} {code} {health}",
-            event.time,
-            event.action.as_str()
-        )
+        let code = event.exit_code.map_or("-".to_owned(), |code| code.to_string());
+        format!("{} {} {name} {code} {health}", event.time, event.action.as_str())
     }
 
     // DM7
@@ -149,32 +112,12 @@ mod tests {
     fn both_engines_words_become_dockers() {
         let table = [
             ("start", vec![("name", "web")], "7000000123 start web - -"),
-            (
-                "die",
-                vec![("name", "web"), ("exitCode", "137")],
-                "7000000123 die web 137 -",
-            ),
-            (
-                "died",
-                vec![("name", "web"), ("containerExitCode", "1")],
-                "7000000123 die web 1 -",
-            ),
-            (
-                "remove",
-                vec![("name", "web")],
-                "7000000123 destroy web - -",
-            ),
-            (
-                "health_status: unhealthy",
-                vec![("name", "web")],
-                "7000000123 health_status web - unhealthy",
-            ),
+            ("die", vec![("name", "web"), ("exitCode", "137")], "7000000123 die web 137 -"),
+            ("died", vec![("name", "web"), ("containerExitCode", "1")], "7000000123 die web 1 -"),
+            ("remove", vec![("name", "web")], "7000000123 destroy web - -"),
+            ("health_status: unhealthy", vec![("name", "web")], "7000000123 health_status web - unhealthy"),
             ("health_status", vec![], "7000000123 health_status - - -"),
-            (
-                "rename",
-                vec![("name", "new"), ("oldName", "/old")],
-                "7000000123 rename new - -",
-            ),
+            ("rename", vec![("name", "new"), ("oldName", "/old")], "7000000123 rename new - -"),
             ("exec_start: sh", vec![("name", "web")], "noise"),
             ("exec_die", vec![("name", "web")], "noise"),
             ("top", vec![], "noise"),
@@ -188,10 +131,7 @@ mod tests {
     #[test]
     fn what_names_no_container_or_time_is_nothing() {
         let mut nameless = message("start", &[]);
-        nameless.actor = Some(EventActor {
-            id: Some("web".to_owned()),
-            attributes: None,
-        });
+        nameless.actor = Some(EventActor { id: Some("web".to_owned()), attributes: None });
         assert_eq!(read(nameless), None);
         let mut timeless = message("start", &[]);
         (timeless.time, timeless.time_nano) = (None, None);

@@ -24,23 +24,14 @@ impl From<bollard::errors::Error> for Failure {
     fn from(error: bollard::errors::Error) -> Self {
         use bollard::errors::Error as Client;
         match &error {
-            Client::DockerResponseServerError {
-                status_code: 404,
-                message,
-            } => Self::Missing(message.clone()),
-            Client::DockerResponseServerError {
-                status_code,
-                message,
-            } => Self::Answer(format!("the engine says {status_code}: {}", message.trim())),
-            Client::RequestTimeoutError => {
-                Self::Silence("the engine does not answer in time".to_owned())
+            Client::DockerResponseServerError { status_code: 404, message } => Self::Missing(message.clone()),
+            Client::DockerResponseServerError { status_code, message } => {
+                Self::Answer(format!("the engine says {status_code}: {}", message.trim()))
             }
-            Client::JsonDataError { .. }
-            | Client::JsonSerdeError { .. }
-            | Client::StrParseError { .. } => Self::Answer(format!(
-                "the engine's answer is not understood: {}",
-                text(&error)
-            )),
+            Client::RequestTimeoutError => Self::Silence("the engine does not answer in time".to_owned()),
+            Client::JsonDataError { .. } | Client::JsonSerdeError { .. } | Client::StrParseError { .. } => {
+                Self::Answer(format!("the engine's answer is not understood: {}", text(&error)))
+            }
             _ => Self::Silence(text(&error)),
         }
     }

@@ -61,38 +61,20 @@ pub(super) fn read(answer: Result<ImageInspect, Failure>) -> Result<Image, Failu
 pub(super) fn resolve(configured: &str, id: &str, image: Option<&Image>) -> Resolved {
     let nothing = Image::default();
     let image = image.unwrap_or(&nothing);
-    let said = if is_id_of(configured, id) {
-        None
-    } else {
-        ImageName::parse(configured)
-    };
-    let name = said.or_else(|| {
-        image
-            .tags
-            .iter()
-            .chain(&image.digests)
-            .find_map(|name| ImageName::parse(name))
-    });
+    let said = if is_id_of(configured, id) { None } else { ImageName::parse(configured) };
+    let name = said.or_else(|| image.tags.iter().chain(&image.digests).find_map(|name| ImageName::parse(name)));
     let Some(name) = name else {
-        return Resolved {
-            digest: digest_of("", image),
-            ..Resolved::default()
-        };
+        return Resolved { digest: digest_of("", image), ..Resolved::default() };
     };
     let digest = name.digest.or_else(|| digest_of(&name.image, image));
-    Resolved {
-        image: name.image,
-        tag: name.tag,
-        digest,
-    }
+    Resolved { image: name.image, tag: name.tag, digest }
 }
 
 /// The digest under which the registry of `name` has the image; when only others have it, theirs.
 fn digest_of(name: &str, image: &Image) -> Option<String> {
     let pairs = || image.digests.iter().filter_map(|text| text.split_once('@'));
     let same = pairs().find(|(repository, _)| *repository == name);
-    same.or_else(|| pairs().next())
-        .map(|(_, digest)| digest.to_owned())
+    same.or_else(|| pairs().next()).map(|(_, digest)| digest.to_owned())
 }
 
 /// Whether the text is how somebody named the image by its id, in full or by its first digits.
@@ -123,26 +105,14 @@ mod tests {
         };
         let pulled = image(&["nginx:1.25"], &[format!("nginx@{digest}")]);
         let table = [
-            (
-                "nginx:1.25",
-                Some(&pulled),
-                ("nginx", "1.25", Some(&digest)),
-            ),
+            ("nginx:1.25", Some(&pulled), ("nginx", "1.25", Some(&digest))),
             ("nginx", Some(&pulled), ("nginx", "latest", Some(&digest))),
-            (
-                &format!("nginx@{other}"),
-                Some(&pulled),
-                ("nginx", "latest", Some(&other)),
-            ),
+            (&format!("nginx@{other}"), Some(&pulled), ("nginx", "latest", Some(&other))),
             // The same image under a name of this host keeps the digest of the registry that has it.
             ("mine:1", Some(&pulled), ("mine", "1", Some(&digest))),
             (&id, Some(&pulled), ("nginx", "1.25", Some(&digest))),
             ("cafe0000", Some(&pulled), ("nginx", "1.25", Some(&digest))),
-            (
-                "cafe",
-                Some(&image(&[], &[format!("r:5000/a@{digest}")])),
-                ("r:5000/a", "latest", Some(&digest)),
-            ),
+            ("cafe", Some(&image(&[], &[format!("r:5000/a@{digest}")])), ("r:5000/a", "latest", Some(&digest))),
             ("facade", Some(&image(&[], &[])), ("facade", "latest", None)),
             (&id, Some(&image(&["<none>:<none>"], &[])), ("", "", None)),
             (&id, None, ("", "", None)),
@@ -150,21 +120,14 @@ mod tests {
             ("app:2", None, ("app", "2", None)),
             (
                 "b/x:1",
-                Some(&image(
-                    &["b/x:1"],
-                    &[format!("a/x@{other}"), format!("b/x@{digest}")],
-                )),
+                Some(&image(&["b/x:1"], &[format!("a/x@{other}"), format!("b/x@{digest}")])),
                 ("b/x", "1", Some(&digest)),
             ),
         ];
         for (configured, image, (name, tag, digest)) in table {
             let found = resolve(configured, &id, image);
             assert_eq!(
-                (
-                    found.image.as_str(),
-                    found.tag.as_str(),
-                    found.digest.as_ref()
-                ),
+                (found.image.as_str(), found.tag.as_str(), found.digest.as_ref()),
                 (name, tag, digest),
                 "{configured}"
             );

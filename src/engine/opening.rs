@@ -37,11 +37,7 @@ pub(super) struct Position {
 impl Position {
     /// Where reading goes on for one who has all events up to a time.
     pub(super) fn at(cursor: Option<i64>) -> Self {
-        Self {
-            last: cursor,
-            covered: cursor,
-            held: cursor,
-        }
+        Self { last: cursor, covered: cursor, held: cursor }
     }
 
     /// An event was read.
@@ -61,52 +57,28 @@ pub(super) struct Reached {
 }
 
 /// Connects, asks who is there, and opens the event stream.
-pub(super) async fn open(
-    address: Address,
-    time_out: Duration,
-    position: Position,
-) -> Result<Reached, String> {
+pub(super) async fn open(address: Address, time_out: Duration, position: Position) -> Result<Reached, String> {
     match tokio::time::timeout(time_out, reach(&address, time_out, position)).await {
         Ok(reached) => reached,
-        Err(_) => Err(format!(
-            "the engine at {address} does not answer within {} s",
-            time_out.as_secs_f32()
-        )),
+        Err(_) => Err(format!("the engine at {address} does not answer within {} s", time_out.as_secs_f32())),
     }
 }
 
-async fn reach(
-    address: &Address,
-    time_out: Duration,
-    position: Position,
-) -> Result<Reached, String> {
+async fn reach(address: &Address, time_out: Duration, position: Position) -> Result<Reached, String> {
     let failed = |error: Error| format!("the engine at {address}: {}", Failure::from(error).text());
-    let docker = address
-        .connect(time_out)
-        .await?
-        .negotiate_version()
-        .await
-        .map_err(failed)?;
+    let docker = address.connect(time_out).await?.negotiate_version().await.map_err(failed)?;
     let version = docker.version().await.map_err(failed)?;
     let facts = facts(version, &docker);
     // A proxy that guards the socket may deny it; nothing depends on what it says.
     let info = docker.info().await.unwrap_or_else(|error| {
-        tracing::debug!(
-            error = text(&error),
-            "the engine does not tell about its host"
-        );
+        tracing::debug!(error = text(&error), "the engine does not tell about its host");
         SystemInfo::default()
     });
     let time = info.system_time.as_deref().and_then(moment::nanoseconds);
 
     let (history, held) = match (position.covered, time) {
         (Some(covered), Some(time)) if &*facts.kind == "docker" => {
-            history(
-                docker.events(Some(event::held(time))),
-                covered,
-                position.held,
-            )
-            .await
+            history(docker.events(Some(event::held(time))), covered, position.held).await
         }
         // Podman reads its events from a journal that outlives it.
         (Some(_), _) => (History::Whole, None),
@@ -120,17 +92,7 @@ async fn reach(
         (None, time) => time,
     };
     let events = Box::pin(docker.events(Some(event::kept(since))));
-    Ok(Reached {
-        docker,
-        opened: Opened {
-            facts,
-            host: host(info),
-            time,
-            history,
-        },
-        position,
-        events,
-    })
+    Ok(Reached { docker, opened: Opened { facts, host: host(info), time, history }, position, events })
 }
 
 /// Reads all that the engine holds, oldest first; returns the time of the oldest as well.
@@ -147,11 +109,7 @@ async fn history(
         oldest = oldest.or_else(|| event::time(&message));
     }
     let history = if count >= HELD {
-        if oldest <= Some(covered) {
-            History::Whole
-        } else {
-            History::Overrun
-        }
+        if oldest <= Some(covered) { History::Whole } else { History::Overrun }
     } else if held.is_some_and(|held| oldest.is_none_or(|oldest| oldest > held)) {
         History::Restarted
     } else {
@@ -162,9 +120,7 @@ async fn history(
 
 fn facts(version: SystemVersion, docker: &Docker) -> EngineFacts {
     let components = version.components.unwrap_or_default();
-    let podman = components
-        .iter()
-        .any(|component| component.name.to_lowercase().contains("podman"));
+    let podman = components.iter().any(|component| component.name.to_lowercase().contains("podman"));
     let api = docker.client_version();
     EngineFacts {
         kind: if podman { "podman" } else { "docker" }.into(),
@@ -178,14 +134,8 @@ fn host(info: SystemInfo) -> HostFacts {
     HostFacts {
         cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()),
         memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()),
-        os: info
-            .operating_system
-            .filter(|os| !os.is_empty())
-            .map(Into::into),
-        kernel: info
-            .kernel_version
-            .filter(|kernel| !kernel.is_empty())
-            .map(Into::into),
+        os: info.operating_system.filter(|os| !os.is_empty()).map(Into::into),
+        kernel: info.kernel_version.filter(|kernel| !kernel.is_empty()).map(Into::into),
     }
 }
 
@@ -199,59 +149,18 @@ mod tests {
     #[tokio::test]
     async fn the_engines_memory_reaches_back_far_enough_or_not() {
         let table = [
-            (
-                "all since the cursor",
-                100..110,
-                105,
-                Some(105),
-                History::Whole,
-            ),
-            (
-                "full, and just enough",
-                100..356,
-                100,
-                Some(100),
-                History::Whole,
-            ),
-            (
-                "full, and too late",
-                100..356,
-                99,
-                Some(99),
-                History::Overrun,
-            ),
-            (
-                "noise pushed the last event out, but the time is covered",
-                100..356,
-                200,
-                Some(50),
-                History::Whole,
-            ),
-            (
-                "not full, and without what it must hold",
-                100..355,
-                99,
-                Some(99),
-                History::Restarted,
-            ),
-            (
-                "empty, and without what it must hold",
-                0..0,
-                99,
-                Some(99),
-                History::Restarted,
-            ),
+            ("all since the cursor", 100..110, 105, Some(105), History::Whole),
+            ("full, and just enough", 100..356, 100, Some(100), History::Whole),
+            ("full, and too late", 100..356, 99, Some(99), History::Overrun),
+            ("noise pushed the last event out, but the time is covered", 100..356, 200, Some(50), History::Whole),
+            ("not full, and without what it must hold", 100..355, 99, Some(99), History::Restarted),
+            ("empty, and without what it must hold", 0..0, 99, Some(99), History::Restarted),
             ("never held anything", 0..0, 99, None, History::Whole),
             ("holds its first event", 100..101, 99, None, History::Whole),
         ];
         for (what, times, covered, held, expect) in table {
             let first = times.clone().next();
-            let message = |time| {
-                Ok(EventMessage {
-                    time_nano: Some(time),
-                    ..EventMessage::default()
-                })
-            };
+            let message = |time| Ok(EventMessage { time_nano: Some(time), ..EventMessage::default() });
             let found = history(stream::iter(times.map(message)), covered, held).await;
             assert_eq!(found, (expect, first), "{what}");
         }

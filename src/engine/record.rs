@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, EndpointSettings, HealthStatusEnum, MountPoint,
-    PortBinding,
+    ContainerInspectResponse, ContainerSummary, EndpointSettings, HealthStatusEnum, MountPoint, PortBinding,
 };
 use radar_wire::container::{ContainerId, Health, Mount, Network, Port, Record, State};
 
@@ -28,12 +27,7 @@ impl Labels {
     /// The usual ones, and these: names, or prefixes that end with `*`.
     pub(super) fn new(more: &[String]) -> Self {
         let usual = ["org.opencontainers.image.*", "radar.*"].map(str::to_owned);
-        Self(
-            usual
-                .into_iter()
-                .chain(more.iter().filter(|label| !label.is_empty()).cloned())
-                .collect(),
-        )
+        Self(usual.into_iter().chain(more.iter().filter(|label| !label.is_empty()).cloned()).collect())
     }
 
     fn shown(&self, label: &str) -> bool {
@@ -44,61 +38,33 @@ impl Labels {
     }
 
     fn select(&self, all: &HashMap<String, String>) -> BTreeMap<Box<str>, Box<str>> {
-        let mut shown: Vec<_> = all
-            .iter()
-            .filter(|(label, _)| label.len() <= LONGEST_NAME && self.shown(label))
-            .collect();
+        let mut shown: Vec<_> =
+            all.iter().filter(|(label, _)| label.len() <= LONGEST_NAME && self.shown(label)).collect();
         shown.sort_unstable();
-        shown
-            .into_iter()
-            .take(MOST_LABELS)
-            .map(|(label, value)| (label.as_str().into(), cut(value)))
-            .collect()
+        shown.into_iter().take(MOST_LABELS).map(|(label, value)| (label.as_str().into(), cut(value))).collect()
     }
 }
 
 /// The image's id and the name that the container's maker gave, from which its image is resolved.
 pub(super) fn image_of(answer: &ContainerInspectResponse) -> (&str, &str) {
-    let configured = answer
-        .config
-        .as_ref()
-        .and_then(|config| config.image.as_deref())
-        .unwrap_or_default();
+    let configured = answer.config.as_ref().and_then(|config| config.image.as_deref()).unwrap_or_default();
     (answer.image.as_deref().unwrap_or_default(), configured)
 }
 
 /// The record of an inspected container.
-pub(super) fn inspected(
-    id: ContainerId,
-    answer: ContainerInspectResponse,
-    image: Resolved,
-    labels: &Labels,
-) -> Record {
+pub(super) fn inspected(id: ContainerId, answer: ContainerInspectResponse, image: Resolved, labels: &Labels) -> Record {
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
     let settings = answer.network_settings.unwrap_or_default();
     let all_labels = config.labels.unwrap_or_default();
     let moment = |text: Option<String>| text.as_deref().and_then(moment::milliseconds);
-    let word = State::from(
-        state
-            .status
-            .map(|status| status.to_string())
-            .unwrap_or_default(),
-    );
+    let word = State::from(state.status.map(|status| status.to_string()).unwrap_or_default());
     let started = moment(state.started_at);
-    let ended =
-        started.is_some() && !matches!(word, State::Running | State::Paused | State::Created);
-    let policy = answer
-        .host_config
-        .and_then(|host| host.restart_policy?.name)
-        .map(|name| name.to_string());
+    let ended = started.is_some() && !matches!(word, State::Running | State::Paused | State::Created);
+    let policy = answer.host_config.and_then(|host| host.restart_policy?.name).map(|name| name.to_string());
     Record {
         id,
-        name: cut(answer
-            .name
-            .as_deref()
-            .unwrap_or_default()
-            .trim_start_matches('/')),
+        name: cut(answer.name.as_deref().unwrap_or_default().trim_start_matches('/')),
         image: cut(&image.image),
         tag: cut(&image.tag),
         digest: image.digest.as_deref().map(cut),
@@ -109,29 +75,13 @@ pub(super) fn inspected(
         created: moment(answer.created),
         started,
         finished: moment(state.finished_at),
-        restarts: answer
-            .restart_count
-            .and_then(|count| u64::try_from(count).ok())
-            .unwrap_or(0),
-        restart_policy: policy.map(|name| {
-            if name.is_empty() {
-                "no".into()
-            } else {
-                name.into()
-            }
-        }),
-        ports: ports(
-            settings.ports.unwrap_or_default(),
-            config.exposed_ports.unwrap_or_default(),
-        ),
+        restarts: answer.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
+        restart_policy: policy.map(|name| if name.is_empty() { "no".into() } else { name.into() }),
+        ports: ports(settings.ports.unwrap_or_default(), config.exposed_ports.unwrap_or_default()),
         networks: networks(settings.networks.unwrap_or_default()),
         mounts: mounts(answer.mounts.unwrap_or_default()),
-        project: all_labels
-            .get("com.docker.compose.project")
-            .map(|name| cut(name)),
-        service: all_labels
-            .get("com.docker.compose.service")
-            .map(|name| cut(name)),
+        project: all_labels.get("com.docker.compose.project").map(|name| cut(name)),
+        service: all_labels.get("com.docker.compose.service").map(|name| cut(name)),
         labels: labels.select(&all_labels),
     }
 }
@@ -146,20 +96,12 @@ pub(super) fn listed(entry: ContainerSummary, labels: &Labels) -> Option<Listed>
     let all_labels = entry.labels.unwrap_or_default();
     let image_id = entry.image_id.unwrap_or_default();
     let image = super::images::resolve(entry.image.as_deref().unwrap_or_default(), &image_id, None);
-    let ports = entry
-        .ports
-        .unwrap_or_default()
-        .into_iter()
-        .map(|port| Port {
-            private: port.private_port,
-            public: port.public_port,
-            ip: port.ip.filter(|ip| !ip.is_empty()).map(Into::into),
-            protocol: port
-                .typ
-                .map(|typ| typ.to_string())
-                .unwrap_or_default()
-                .into(),
-        });
+    let ports = entry.ports.unwrap_or_default().into_iter().map(|port| Port {
+        private: port.private_port,
+        public: port.public_port,
+        ip: port.ip.filter(|ip| !ip.is_empty()).map(Into::into),
+        protocol: port.typ.map(|typ| typ.to_string()).unwrap_or_default().into(),
+    });
     let record = Record {
         id,
         name: cut(name),
@@ -167,11 +109,7 @@ pub(super) fn listed(entry: ContainerSummary, labels: &Labels) -> Option<Listed>
         tag: cut(&image.tag),
         digest: image.digest.as_deref().map(cut),
         image_id: (!image_id.is_empty()).then(|| cut(&image_id)),
-        state: entry
-            .state
-            .map(|state| state.to_string())
-            .unwrap_or_default()
-            .into(),
+        state: entry.state.map(|state| state.to_string()).unwrap_or_default().into(),
         health: entry.status.as_deref().and_then(health_in),
         exit_code: None,
         created: entry.created.and_then(|seconds| seconds.checked_mul(1000)),
@@ -180,19 +118,10 @@ pub(super) fn listed(entry: ContainerSummary, labels: &Labels) -> Option<Listed>
         restarts: 0,
         restart_policy: None,
         ports: bounded(ports.collect(), MOST_PORTS),
-        networks: networks(
-            entry
-                .network_settings
-                .and_then(|settings| settings.networks)
-                .unwrap_or_default(),
-        ),
+        networks: networks(entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default()),
         mounts: mounts(entry.mounts.unwrap_or_default()),
-        project: all_labels
-            .get("com.docker.compose.project")
-            .map(|name| cut(name)),
-        service: all_labels
-            .get("com.docker.compose.service")
-            .map(|name| cut(name)),
+        project: all_labels.get("com.docker.compose.project").map(|name| cut(name)),
+        service: all_labels.get("com.docker.compose.service").map(|name| cut(name)),
         labels: labels.select(&all_labels),
     };
     Some(Listed { record })
@@ -225,24 +154,12 @@ fn ports(bound: HashMap<String, Option<Vec<PortBinding>>>, exposed: Vec<String>)
         };
         let outside = |binding: &PortBinding| Port {
             private,
-            public: binding
-                .host_port
-                .as_deref()
-                .and_then(|port| port.parse().ok()),
-            ip: binding
-                .host_ip
-                .as_deref()
-                .filter(|ip| !ip.is_empty())
-                .map(Into::into),
+            public: binding.host_port.as_deref().and_then(|port| port.parse().ok()),
+            ip: binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).map(Into::into),
             protocol: protocol.into(),
         };
         match bindings.as_deref() {
-            None | Some([]) => found.push(Port {
-                private,
-                public: None,
-                ip: None,
-                protocol: protocol.into(),
-            }),
+            None | Some([]) => found.push(Port { private, public: None, ip: None, protocol: protocol.into() }),
             Some(bindings) => found.extend(bindings.iter().map(outside)),
         }
     }
@@ -250,12 +167,7 @@ fn ports(bound: HashMap<String, Option<Vec<PortBinding>>>, exposed: Vec<String>)
         let Some((private, protocol)) = port_key(key) else {
             continue;
         };
-        found.push(Port {
-            private,
-            public: None,
-            ip: None,
-            protocol: protocol.into(),
-        });
+        found.push(Port { private, public: None, ip: None, protocol: protocol.into() });
     }
     bounded(found, MOST_PORTS)
 }
@@ -270,10 +182,7 @@ fn networks(all: HashMap<String, EndpointSettings>) -> Vec<Network> {
     let network = |(name, endpoint): (String, EndpointSettings)| {
         let addresses = [endpoint.ip_address, endpoint.global_ipv6_address];
         let ip = addresses.into_iter().flatten().find(|ip| !ip.is_empty());
-        Network {
-            name: cut_to(&name, LONGEST_NAME),
-            ip: ip.as_deref().map(cut),
-        }
+        Network { name: cut_to(&name, LONGEST_NAME), ip: ip.as_deref().map(cut) }
     };
     bounded(all.into_iter().map(network).collect(), MOST_NETWORKS)
 }

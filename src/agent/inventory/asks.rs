@@ -27,10 +27,7 @@ impl Asks {
         if self.under_way.len() >= MOST {
             return None;
         }
-        let next = self
-            .wanted
-            .iter()
-            .position(|id| !self.under_way.contains_key(id))?;
+        let next = self.wanted.iter().position(|id| !self.under_way.contains_key(id))?;
         let id = self.wanted.remove(next)?;
         self.under_way.insert(id, number);
         Some(id)

@@ -60,18 +60,13 @@ impl Queue {
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen
-            .push_back((event.time, event.id, event.action.clone()));
+        self.seen.push_back((event.time, event.id, event.action.clone()));
         false
     }
 
     /// Adds an event, which waits for an answer or not. Returns the one that was given up for it.
     pub(super) fn push(&mut self, event: EngineEvent, waits: bool) -> Option<EngineEvent> {
-        let given_up = if self.waiting.len() >= MOST {
-            self.give_up()
-        } else {
-            None
-        };
+        let given_up = if self.waiting.len() >= MOST { self.give_up() } else { None };
         let truth = if waits { None } else { Some(Truth::Words) };
         self.waiting.push_back(Waiting::Event(event, truth));
         given_up
@@ -93,9 +88,7 @@ impl Queue {
 
     /// Whether an event of this container waits in the queue, for an answer or for its turn.
     pub(super) fn has(&self, id: ContainerId) -> bool {
-        self.waiting
-            .iter()
-            .any(|waiting| matches!(waiting, Waiting::Event(event, _) if event.id == id))
+        self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Event(event, _) if event.id == id))
     }
 
     /// The containers whose events wait for an answer, in order.
@@ -110,13 +103,7 @@ impl Queue {
     /// the container what the record says, the ones before are told in their own words. `known` says whether the
     /// container has a record already; if not, the first event brings it. Returns whether any
     /// event waited for it.
-    pub(super) fn answer(
-        &mut self,
-        id: ContainerId,
-        number: u64,
-        record: Option<Box<Record>>,
-        known: bool,
-    ) -> bool {
+    pub(super) fn answer(&mut self, id: ContainerId, number: u64, record: Option<Box<Record>>, known: bool) -> bool {
         let before = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let mut known = known;
         let mut last = None;
@@ -167,9 +154,7 @@ impl Queue {
         }
         self.first += 1;
         match self.waiting.pop_front()? {
-            Waiting::Event(event, truth) => {
-                Some(Taken::Event(event, truth.unwrap_or(Truth::Words)))
-            }
+            Waiting::Event(event, truth) => Some(Taken::Event(event, truth.unwrap_or(Truth::Words))),
             Waiting::Gap => Some(Taken::Gap(None)),
         }
     }

@@ -12,6 +12,9 @@ pub(super) const STANDING: Duration = Duration::from_secs(2);
 /// How long until the engine is asked again after it could not tell.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// How long when it could not tell again and again.
+const LATER: Duration = Duration::from_secs(60);
+
 /// How often the engine is asked before its list is all there is.
 const TRIES: u8 = 3;
 
@@ -43,16 +46,13 @@ impl Suspects {
         untold: bool,
         due: Duration,
     ) {
-        let fresh = Suspect {
-            listed: None,
-            differs,
-            untold,
-            due: Some(due),
-            tries: 0,
-        };
+        let fresh = Suspect { listed: None, differs, untold, due: Some(due), tries: 0 };
         let suspect = self.0.entry(id).or_insert(fresh);
         suspect.listed = listed;
-        suspect.differs |= differs;
+        if differs && !suspect.differs {
+            (suspect.differs, suspect.tries) = (true, 0);
+            suspect.due = suspect.due.map(|later| later.min(due));
+        }
     }
 
     /// An event speaks for the container.
@@ -98,14 +98,20 @@ impl Suspects {
         self.0.remove(&id)
     }
 
-    /// The engine could not tell. Returns the suspect when it will not be asked for again.
+    /// The engine could not tell. Returns the suspect when its list has to do instead; what only
+    /// an inspect tells stays in doubt then.
     pub(super) fn failed(&mut self, id: ContainerId, now: Duration) -> Option<Suspect> {
         let suspect = self.0.get_mut(&id)?;
-        suspect.tries += 1;
-        if suspect.tries >= TRIES {
+        suspect.tries = suspect.tries.saturating_add(1);
+        suspect.due = Some(now + if suspect.tries < TRIES { RETRY } else { LATER });
+        if suspect.tries != TRIES {
+            return None;
+        }
+        if suspect.listed.is_none() {
             return self.0.remove(&id);
         }
-        suspect.due = Some(now + RETRY);
-        None
+        let given_up = suspect.clone();
+        (suspect.listed, suspect.differs) = (None, false);
+        Some(given_up)
     }
 }

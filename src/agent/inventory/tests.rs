@@ -16,11 +16,7 @@ fn id_of(name: &str) -> ContainerId {
 }
 
 fn name_of(id: ContainerId) -> String {
-    id.as_bytes()
-        .iter()
-        .take_while(|byte| **byte != 0)
-        .map(|byte| char::from(*byte))
-        .collect()
+    id.as_bytes().iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
 }
 
 /// `web running exit=1 health=healthy ip=1.2.3.4 name=other`
@@ -64,14 +60,8 @@ fn record(text: &str) -> Record {
 
 fn event(text: &str) -> EngineEvent {
     let words: Vec<_> = text.split_whitespace().collect();
-    let [time, container, action, ..] = words[..] else {
-        panic!("not an event: {text}")
-    };
-    let value = |key: &str| {
-        words
-            .iter()
-            .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-    };
+    let [time, container, action, ..] = words[..] else { panic!("not an event: {text}") };
+    let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     EngineEvent {
         time: time.parse().unwrap(),
         action: Action::from(action),
@@ -88,9 +78,7 @@ fn told(effect: &Effect) -> String {
         Effect::Reopen => return "reopen".to_owned(),
         Effect::Inspect { id } => return format!("inspect {}", name_of(*id)),
         Effect::Gap { missing: None } => return "gap".to_owned(),
-        Effect::Gap {
-            missing: Some(missing),
-        } => return format!("gap {missing}"),
+        Effect::Gap { missing: Some(missing) } => return format!("gap {missing}"),
         Effect::Happened(change) => change,
     };
     let mut text = change.time.map_or("-".to_owned(), |time| time.to_string());
@@ -102,9 +90,7 @@ fn told(effect: &Effect) -> String {
     let set = set.as_object().unwrap();
     let all = set.contains_key("image");
     for (field, value) in set.iter().filter(|(field, _)| !all || *field == "state") {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let _ = write!(text, " {field}={value}");
     }
     text + if all { " and all" } else { "" }
@@ -120,16 +106,8 @@ struct Script {
 impl Script {
     fn new(restored: Restored) -> Self {
         let inventory = Inventory::new(restored, Duration::from_secs(60));
-        let now = Now {
-            mono: Duration::ZERO,
-            wall: 1_000_000,
-        };
-        Self {
-            inventory,
-            now,
-            ticket: 0,
-            said: vec![],
-        }
+        let now = Now { mono: Duration::ZERO, wall: 1_000_000 };
+        Self { inventory, now, ticket: 0, said: vec![] }
     }
 
     fn run(&mut self, text: &str) {
@@ -151,62 +129,25 @@ impl Script {
                         word => time = word.parse().ok(),
                     }
                 }
-                let facts = EngineFacts {
-                    kind: "docker".into(),
-                    answers: true,
-                    ..EngineFacts::default()
-                };
-                Notice::Up(Box::new(Opened {
-                    facts,
-                    host: HostFacts::default(),
-                    time,
-                    history,
-                }))
+                let facts = EngineFacts { kind: "docker".into(), answers: true, ..EngineFacts::default() };
+                Notice::Up(Box::new(Opened { facts, host: HostFacts::default(), time, history }))
             }
-            "down" => Notice::Down {
-                reason: "away".to_owned(),
-            },
+            "down" => Notice::Down { reason: "away".to_owned() },
             "event" => Notice::Event(event(rest)),
             "is" => {
                 let record = record(rest);
-                Notice::Inspected {
-                    id: record.id,
-                    result: Ok(Box::new(record)),
-                }
+                Notice::Inspected { id: record.id, result: Ok(Box::new(record)) }
             }
-            "gone" => Notice::Inspected {
-                id: id_of(rest),
-                result: Err(InspectError::Gone),
-            },
-            "failed" => Notice::Inspected {
-                id: id_of(rest),
-                result: Err(InspectError::Failed("odd".to_owned())),
-            },
-            "listed" if rest == "failed" => Notice::Listed {
-                ticket: self.ticket,
-                result: Err("odd".to_owned()),
-            },
+            "gone" => Notice::Inspected { id: id_of(rest), result: Err(InspectError::Gone) },
+            "failed" => Notice::Inspected { id: id_of(rest), result: Err(InspectError::Failed("odd".to_owned())) },
+            "listed" if rest == "failed" => Notice::Listed { ticket: self.ticket, result: Err("odd".to_owned()) },
             "listed" => {
-                let entries = rest
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty());
-                let entries = entries
-                    .map(|text| Listed {
-                        record: record(text),
-                    })
-                    .collect();
-                Notice::Listed {
-                    ticket: self.ticket,
-                    result: Ok(entries),
-                }
+                let entries = rest.split(',').map(str::trim).filter(|text| !text.is_empty());
+                let entries = entries.map(|text| Listed { record: record(text) }).collect();
+                Notice::Listed { ticket: self.ticket, result: Ok(entries) }
             }
             "show" => {
-                let mut text = String::from(if self.inventory.complete() {
-                    "all:"
-                } else {
-                    "not all:"
-                });
+                let mut text = String::from(if self.inventory.complete() { "all:" } else { "not all:" });
                 for record in self.inventory.records().values() {
                     let _ = write!(text, " {}={}", record.name, record.state.as_str());
                 }
@@ -214,8 +155,7 @@ impl Script {
                 return;
             }
             "cursor" => {
-                self.said
-                    .push(format!("cursor {:?}", self.inventory.cursor()));
+                self.said.push(format!("cursor {:?}", self.inventory.cursor()));
                 return;
             }
             _ => {
@@ -244,11 +184,7 @@ impl Script {
 fn run(restored: Restored, text: &str, expect: &str) {
     let mut script = Script::new(restored);
     script.run(text);
-    let expect: Vec<_> = expect
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let expect: Vec<_> = expect.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // Joined, a difference is found by eye.
     assert_eq!(script.said.join("\n"), expect.join("\n"));
 }
@@ -259,14 +195,7 @@ fn check(script: &str, expect: &str) {
 
 fn check_restored(records: &[&str], cursor: i64, script: &str, expect: &str) {
     let records = records.iter().map(|text| record(text)).collect();
-    run(
-        Restored {
-            records: Some(records),
-            cursor: Some(cursor),
-        },
-        script,
-        expect,
-    );
+    run(Restored { records: Some(records), cursor: Some(cursor) }, script, expect);
 }
 
 // E4
@@ -666,14 +595,8 @@ fn what_the_engine_has_forgotten_is_a_gap_before_what_it_replays() {
          60 stop web state=exited",
     );
     check_restored(&[], 50, "up restarted\nlisted\nshow", "gap\nlist\nall:");
-    check(
-        "up\nlisted\ndown\nup restarted",
-        "list\n- engine_lost\n- engine_back\nlist",
-    );
-    check(
-        "up\nlisted\nup restarted\nshow",
-        "list\ngap\nlist\nnot all:",
-    );
+    check("up\nlisted\ndown\nup restarted", "list\n- engine_lost\n- engine_back\nlist");
+    check("up\nlisted\nup restarted\nshow", "list\ngap\nlist\nnot all:");
 }
 
 #[test]
@@ -771,8 +694,7 @@ fn only_few_inspects_are_under_way() {
 // E1
 #[test]
 fn too_many_waiting_events_become_one_gap_of_their_number() {
-    let mut script =
-        String::from("up\nlisted slow running\nis slow running\nevent 1 slow update\n");
+    let mut script = String::from("up\nlisted slow running\nis slow running\nevent 1 slow update\n");
     for time in 0..queue::MOST + 2 {
         let _ = writeln!(script, "event {} slow stop", time + 10);
     }
@@ -795,11 +717,7 @@ fn a_container_of_which_all_events_were_given_up_is_looked_at() {
     script.push_str("is slow created\nis one created\nshow\n");
     let mut run = Script::new(Restored::default());
     run.run(&script);
-    let told: Vec<_> = run
-        .said
-        .iter()
-        .filter(|said| !said.contains("kill"))
-        .collect();
+    let told: Vec<_> = run.said.iter().filter(|said| !said.contains("kill")).collect();
     assert_eq!(
         told,
         [
@@ -840,28 +758,15 @@ fn the_cursor_moves_on_with_the_engines_clock_while_nothing_happens() {
 
 #[test]
 fn a_clock_that_jumps_back_moves_no_cursor_forward() {
-    let mut inventory = Inventory::new(
-        Restored {
-            records: None,
-            cursor: Some(50),
-        },
-        Duration::from_secs(60),
-    );
+    let mut inventory = Inventory::new(Restored { records: None, cursor: Some(50) }, Duration::from_secs(60));
     let opened = |time| Opened {
         facts: EngineFacts::default(),
         host: HostFacts::default(),
         time: Some(time),
         history: History::Whole,
     };
-    for (mono, wall, time) in [
-        (0, i64::MAX, i64::MAX),
-        (70, i64::MIN, i64::MIN),
-        (200, 0, 0),
-    ] {
-        let now = Now {
-            mono: Duration::from_secs(mono),
-            wall,
-        };
+    for (mono, wall, time) in [(0, i64::MAX, i64::MAX), (70, i64::MIN, i64::MIN), (200, 0, 0)] {
+        let now = Now { mono: Duration::from_secs(mono), wall };
         inventory.handle_notice(Notice::Up(Box::new(opened(time))), now);
         let mut ticket = 0;
         while let Some(effect) = inventory.next_effect() {
@@ -869,17 +774,8 @@ fn a_clock_that_jumps_back_moves_no_cursor_forward() {
                 ticket = asked;
             }
         }
-        let later = Now {
-            mono: now.mono + Duration::from_secs(1),
-            wall: 5,
-        };
-        inventory.handle_notice(
-            Notice::Listed {
-                ticket,
-                result: Ok(vec![]),
-            },
-            later,
-        );
+        let later = Now { mono: now.mono + Duration::from_secs(1), wall: 5 };
+        inventory.handle_notice(Notice::Listed { ticket, result: Ok(vec![]) }, later);
     }
     assert!(inventory.complete());
 }

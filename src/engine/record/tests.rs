@@ -1,6 +1,6 @@
 use bollard::models::{
-    ContainerConfig, ContainerState, ContainerStateStatusEnum, Health as EngineHealth, HostConfig,
-    NetworkSettings, RestartPolicy, RestartPolicyNameEnum,
+    ContainerConfig, ContainerState, ContainerStateStatusEnum, Health as EngineHealth, HostConfig, NetworkSettings,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::*;
@@ -34,11 +34,7 @@ fn answer() -> ContainerInspectResponse {
 }
 
 fn read(answer: ContainerInspectResponse) -> Record {
-    let image = Resolved {
-        image: "shop".to_owned(),
-        tag: "2".to_owned(),
-        digest: None,
-    };
+    let image = Resolved { image: "shop".to_owned(), tag: "2".to_owned(), digest: None };
     inspected(id(), answer, image, &Labels::new(&[]))
 }
 
@@ -137,10 +133,7 @@ fn an_exit_code_is_there_only_after_a_run() {
             started_at: Some(started.to_owned()),
             ..ContainerState::default()
         };
-        let record = read(ContainerInspectResponse {
-            state: Some(state),
-            ..ContainerInspectResponse::default()
-        });
+        let record = read(ContainerInspectResponse { state: Some(state), ..ContainerInspectResponse::default() });
         assert_eq!(record.exit_code, expect, "{status} {started}");
     }
 }
@@ -149,42 +142,24 @@ fn an_exit_code_is_there_only_after_a_run() {
 #[test]
 fn words_for_nothing_are_nothing() {
     let state = ContainerState {
-        health: Some(EngineHealth {
-            status: Some(HealthStatusEnum::NONE),
-            ..EngineHealth::default()
-        }),
+        health: Some(EngineHealth { status: Some(HealthStatusEnum::NONE), ..EngineHealth::default() }),
         ..ContainerState::default()
     };
-    let policy = RestartPolicy {
-        name: Some(RestartPolicyNameEnum::EMPTY),
-        maximum_retry_count: None,
-    };
+    let policy = RestartPolicy { name: Some(RestartPolicyNameEnum::EMPTY), maximum_retry_count: None };
     let record = read(ContainerInspectResponse {
         state: Some(state),
-        host_config: Some(HostConfig {
-            restart_policy: Some(policy),
-            ..HostConfig::default()
-        }),
+        host_config: Some(HostConfig { restart_policy: Some(policy), ..HostConfig::default() }),
         restart_count: Some(-1),
         ..ContainerInspectResponse::default()
     });
-    assert_eq!(
-        (
-            record.health,
-            record.restarts,
-            record.restart_policy.as_deref()
-        ),
-        (None, 0, Some("no"))
-    );
+    assert_eq!((record.health, record.restarts, record.restart_policy.as_deref()), (None, 0, Some("no")));
 }
 
 #[test]
 fn what_is_odd_in_number_or_length_is_bounded() {
     let long = "ä".repeat(5000);
     let many = |number: usize| (0..number).map(move |n| format!("radar.{n:05}"));
-    let labels = many(500)
-        .map(|label| (label, long.clone()))
-        .chain([(format!("radar.{long}"), String::new())]);
+    let labels = many(500).map(|label| (label, long.clone())).chain([(format!("radar.{long}"), String::new())]);
     let ports = (1..=3000u16).map(|port| (format!("{port}/tcp"), None));
     let mounts = many(500).map(|name| MountPoint {
         source: Some(long.clone()),
@@ -194,10 +169,7 @@ fn what_is_odd_in_number_or_length_is_bounded() {
     let networks = many(500).map(|name| (format!("{name}{long}"), EndpointSettings::default()));
     let record = read(ContainerInspectResponse {
         name: Some(long.clone()),
-        config: Some(ContainerConfig {
-            labels: Some(labels.collect()),
-            ..ContainerConfig::default()
-        }),
+        config: Some(ContainerConfig { labels: Some(labels.collect()), ..ContainerConfig::default() }),
         mounts: Some(mounts.collect()),
         network_settings: Some(NetworkSettings {
             ports: Some(ports.collect()),
@@ -260,16 +232,7 @@ fn a_list_tells_the_state_and_hides_health_in_its_text() {
         "Ports": [{"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}], "State": "running",
         "Status": "Up 2 seconds (healthy)", "Labels": {"com.docker.compose.project": "shop"}}"#;
     let Listed { record } = listed(serde_json::from_str(text).unwrap(), &Labels::new(&[])).unwrap();
-    assert_eq!(
-        (&*record.name, &*record.image, &*record.tag),
-        ("web", "shop", "2")
-    );
-    assert_eq!(
-        (record.state, record.health),
-        (State::Running, Some(Health::Healthy))
-    );
-    assert_eq!(
-        (record.created, record.ports.len()),
-        (Some(1_795_228_970_000), 1)
-    );
+    assert_eq!((&*record.name, &*record.image, &*record.tag), ("web", "shop", "2"));
+    assert_eq!((record.state, record.health), (State::Running, Some(Health::Healthy)));
+    assert_eq!((record.created, record.ports.len()), (Some(1_795_228_970_000), 1));
 }

@@ -65,13 +65,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let inventory = Inventory::new(
-            Restored {
-                records: Some(vec![]),
-                cursor: None,
-            },
-            Duration::from_secs(60),
-        );
+        let inventory = Inventory::new(Restored { records: Some(vec![]), cursor: None }, Duration::from_secs(60));
         let mut model = Self {
             inventory,
             now: Now::default(),
@@ -109,20 +103,14 @@ impl Model {
         let state = self.containers.get(&id).map(|record| record.state.clone());
         let (action, after) = match (what, &state) {
             (_, None) => (Action::Create, Some(record(&format!("{name} created")))),
-            (0 | 1, Some(State::Created | State::Exited)) => {
-                (Action::Start, Some(record(&format!("{name} running"))))
-            }
-            (2 | 3, Some(State::Running)) => (
-                Action::Die,
-                Some(record(&format!("{name} exited exit={what}"))),
-            ),
+            (0 | 1, Some(State::Created | State::Exited)) => (Action::Start, Some(record(&format!("{name} running")))),
+            (2 | 3, Some(State::Running)) => (Action::Die, Some(record(&format!("{name} exited exit={what}")))),
             (4, Some(State::Running)) => (Action::Pause, Some(record(&format!("{name} paused")))),
             (_, Some(State::Paused)) => (Action::Unpause, Some(record(&format!("{name} running")))),
             (5, Some(State::Running)) => (Action::Kill, self.containers.get(&id).cloned()),
-            (6, Some(State::Running)) => (
-                Action::HealthStatus,
-                Some(record(&format!("{name} running health=healthy"))),
-            ),
+            (6, Some(State::Running)) => {
+                (Action::HealthStatus, Some(record(&format!("{name} running health=healthy"))))
+            }
             (7, Some(State::Exited)) => {
                 *life += 1;
                 (Action::Destroy, None)
@@ -130,22 +118,9 @@ impl Model {
             _ => return,
         };
         self.clock += 1;
-        let exit_code = after
-            .as_ref()
-            .and_then(|record| record.exit_code)
-            .filter(|_| action == Action::Die);
-        let health = after
-            .as_ref()
-            .and_then(|record| record.health.clone())
-            .filter(|_| action == Action::HealthStatus);
-        self.events.push(EngineEvent {
-            time: self.clock,
-            action,
-            id,
-            name: Some(name.into()),
-            exit_code,
-            health,
-        });
+        let exit_code = after.as_ref().and_then(|record| record.exit_code).filter(|_| action == Action::Die);
+        let health = after.as_ref().and_then(|record| record.health.clone()).filter(|_| action == Action::HealthStatus);
+        self.events.push(EngineEvent { time: self.clock, action, id, name: Some(name.into()), exit_code, health });
         match after {
             Some(record) => self.containers.insert(id, record),
             None => self.containers.remove(&id),
@@ -172,11 +147,7 @@ impl Model {
                 let Some((id, early)) = self.inspects.remove(which) else {
                     return;
                 };
-                let record = if late {
-                    self.containers.get(&id).cloned()
-                } else {
-                    early
-                };
+                let record = if late { self.containers.get(&id).cloned() } else { early };
                 let result = match record {
                     _ if fails => Err(InspectError::Failed("odd".to_owned())),
                     Some(record) => Ok(Box::new(record)),
@@ -188,28 +159,15 @@ impl Model {
                 let Some((ticket, early)) = self.list.take() else {
                     return;
                 };
-                let records = if late {
-                    self.containers.values().cloned().collect()
-                } else {
-                    early
-                };
-                let entries = records
-                    .into_iter()
-                    .map(|record| Listed { record })
-                    .collect();
-                let result = if fails {
-                    Err("odd".to_owned())
-                } else {
-                    Ok(entries)
-                };
+                let records = if late { self.containers.values().cloned().collect() } else { early };
+                let entries = records.into_iter().map(|record| Listed { record }).collect();
+                let result = if fails { Err("odd".to_owned()) } else { Ok(entries) };
                 self.notice(Notice::Listed { ticket, result });
             }
             Step::Reopen => self.open(),
             Step::Away => {
                 (self.inspects, self.list) = (VecDeque::new(), None);
-                self.notice(Notice::Down {
-                    reason: "away".to_owned(),
-                });
+                self.notice(Notice::Down { reason: "away".to_owned() });
                 self.open();
             }
             Step::Wait(millis) => {
@@ -226,15 +184,8 @@ impl Model {
         for _ in 0..40 {
             self.step(&Step::Deliver(usize::MAX));
             while !self.inspects.is_empty() || self.list.is_some() {
-                self.step(&Step::Inspect {
-                    which: 0,
-                    late: true,
-                    fails: false,
-                });
-                self.step(&Step::List {
-                    late: true,
-                    fails: false,
-                });
+                self.step(&Step::Inspect { which: 0, late: true, fails: false });
+                self.step(&Step::List { late: true, fails: false });
             }
             self.step(&Step::Wait(5_000));
         }
@@ -251,19 +202,13 @@ impl Model {
                 Effect::List { ticket } => {
                     self.list = Some((ticket, self.containers.values().cloned().collect()));
                 }
-                Effect::Inspect { id } => self
-                    .inspects
-                    .push_back((id, self.containers.get(&id).cloned())),
+                Effect::Inspect { id } => self.inspects.push_back((id, self.containers.get(&id).cloned())),
                 Effect::Reopen => {}
                 Effect::Gap { .. } => panic!("nothing was lost"),
                 Effect::Happened(change) => self.fold(change),
             }
         }
-        assert_eq!(
-            &self.folded,
-            self.inventory.records(),
-            "the changes make the records"
-        );
+        assert_eq!(&self.folded, self.inventory.records(), "the changes make the records");
         assert!(self.inspects.len() <= 4);
     }
 
@@ -275,10 +220,7 @@ impl Model {
         if matches!(change.action, Action::Destroy | Action::Gone) {
             self.folded.remove(&id);
         } else if !change.set.is_empty() {
-            let record = change
-                .set
-                .apply(id, self.folded.get(&id))
-                .expect("fields of a record");
+            let record = change.set.apply(id, self.folded.get(&id)).expect("fields of a record");
             self.folded.insert(id, record);
         }
     }
