@@ -446,4 +446,4 @@ impl Message<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
