@@ -129,6 +129,3 @@ fn records(snapshot: &Snapshot, told: &[Event]) -> Option<Vec<Record>> {
     }
     Some(records.into_values().collect())
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,6 +10,9 @@ mod entry;
 
 pub use entry::{Body, Entry, Name, Standing, gap_bytes};
 
+/// How many gaps that cannot be joined may stand over the bound, before the oldest goes unsaid.
+const SPARE: usize = 32;
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -202,7 +205,7 @@ impl Outbox {
         }
         // Marks and gaps of many epochs alone: there is nothing left to join.
         let first = self.waiting.partition_point(|entry| entry.tried);
-        while self.waiting.len() > self.bounds.events && first < self.waiting.len() {
+        while self.waiting.len() > self.bounds.events + SPARE && first < self.waiting.len() {
             self.remove(first);
         }
         lost

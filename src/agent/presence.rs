@@ -214,6 +214,3 @@ fn can() -> Vec<Box<str>> {
 fn allows() -> Vec<Box<str>> {
     vec!["observe".into()]
 }
-
-#[cfg(test)]
-mod tests;

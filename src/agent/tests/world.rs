@@ -1,0 +1,312 @@
+//! An agent in a world of lines: what comes in is a line, what goes out is text. The engine is a list of
+//! containers that answers at once; the broker answers when the script says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Reason, Received};
+use radar_link::secret::Secret;
+use radar_link::time::Now;
+use radar_wire::codec;
+use radar_wire::container::{ContainerId, Record, State};
+use radar_wire::enroll::Enroll;
+use radar_wire::event::{Action, Event};
+use radar_wire::resend::Resend;
+use radar_wire::snapshot::{HostFacts, Snapshot};
+use radar_wire::status::{AgentFacts, EngineFacts, Presence, Reason as Why, Status};
+use radar_wire::topic::Prefix;
+
+use crate::agent::keeping::Write;
+use crate::agent::opening::Kept;
+use crate::agent::outbox::Bounds;
+use crate::agent::{Agent, Config, Effect};
+use crate::engine::notice::{EngineEvent, History, InspectError, Listed, Notice as EngineNotice, Opened};
+
+/// The wall clock at the start, in milliseconds.
+pub(super) const START: i64 = 1_700_000_000_000;
+
+pub(super) fn config() -> Config {
+    Config {
+        prefix: Prefix::default(),
+        id: "pi".parse().unwrap(),
+        facts: AgentFacts { host: "pi".into(), machine: Some("own".into()), ..AgentFacts::default() },
+        enroll: None,
+        bounds: Bounds { events: 10, bytes: 100_000, ring_events: 5, ring_bytes: 100_000 },
+        snapshot_interval: Duration::from_secs(30),
+        reconcile_interval: Duration::from_secs(3600),
+        on_disk: false,
+        warnings: Vec::new(),
+    }
+}
+
+pub(super) fn with_token() -> Config {
+    Config { enroll: Some(Secret::new("t0ken")), ..config() }
+}
+
+pub(super) fn id(name: &str) -> ContainerId {
+    let mut bytes = [0; 32];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    ContainerId::new(bytes)
+}
+
+pub(super) fn record(name: &str, state: &str) -> Record {
+    Record {
+        id: id(name),
+        name: name.into(),
+        image: "app".into(),
+        tag: "1".into(),
+        digest: None,
+        image_id: None,
+        state: State::from(state.to_owned()),
+        health: None,
+        exit_code: None,
+        created: None,
+        started: None,
+        finished: None,
+        restarts: 0,
+        restart_policy: None,
+        ports: vec![],
+        networks: vec![],
+        mounts: vec![],
+        project: None,
+        service: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+pub(super) struct World {
+    agent: Agent,
+    now: Now,
+    engine: BTreeMap<ContainerId, Record>,
+    engine_time: i64,
+    session: u64,
+    unacknowledged: Vec<u64>,
+    disk_full: bool,
+    too_large: bool,
+    said: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(config: Config, kept: Kept) -> Self {
+        let now = Now { mono: Duration::ZERO, wall: START };
+        Self {
+            agent: Agent::new(config, kept, now),
+            now,
+            engine: BTreeMap::new(),
+            engine_time: 0,
+            session: 0,
+            unacknowledged: Vec::new(),
+            disk_full: false,
+            too_large: false,
+            said: Vec::new(),
+        }
+    }
+
+    /// Runs the lines, and returns what the agent did since the last call.
+    pub(super) fn run(&mut self, lines: &str) -> Vec<String> {
+        self.settle();
+        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            self.line(line);
+            self.settle();
+        }
+        std::mem::take(&mut self.said)
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| words[at].parse::<u64>().unwrap();
+        match words.as_slice() {
+            ["connected", ..] => {
+                self.session = number(1);
+                let window = words.get(2).map_or(20, |window| window.parse().unwrap());
+                let (number, session_present, max_packet) = (self.session, false, None);
+                self.broker(Notice::Connected { number, session_present, max_packet, window });
+            }
+            ["away", reason @ ..] => {
+                self.unacknowledged.clear();
+                let reason = Reason::Network(reason.join(" "));
+                self.broker(Notice::Disconnected { reason, retry_in: Duration::from_secs(1) });
+            }
+            ["ack"] => self.deliver(1, &Delivery::Accepted),
+            ["acks"] => self.deliver(usize::MAX, &Delivery::Accepted),
+            ["nobody"] => self.deliver(1, &Delivery::NoSubscriber),
+            ["refuse"] => self.deliver(1, &Delivery::Refused("not authorized".to_owned())),
+            ["echo"] => self.status(Presence::Online, self.session, "own"),
+            ["online", _, machine] => self.status(Presence::Online, number(1), machine),
+            ["offline", _] => self.status(Presence::Offline, number(1), "own"),
+            ["cleared", channel] => self.received(channel, Vec::new(), true),
+            ["garbage", channel] => self.received(channel, b"\xff\x00garbage".to_vec(), true),
+            ["resend", ..] => {
+                let ask = Resend { epoch: number(1), from: number(2), to: number(3) };
+                self.received("resend", codec::encode(&ask).unwrap().bytes, false);
+            }
+            ["engine", "up"] => {
+                let facts = EngineFacts { kind: "docker".into(), version: "20".into(), api: None, answers: true };
+                let (host, history) = (HostFacts::default(), History::Whole);
+                self.engine(EngineNotice::Up(Box::new(Opened { facts, host, time: None, history })));
+            }
+            ["engine", "down"] => self.engine(EngineNotice::Down { reason: "no socket".to_owned() }),
+            ["has", name, state] => _ = self.engine.insert(id(name), record(name, state)),
+            ["event", action, name] => {
+                self.engine_time += 1;
+                let (action, name, id) = (Action::from(*action), Some((*name).into()), id(name));
+                let event =
+                    EngineEvent { time: self.engine_time, action, id, name, exit_code: None, health: None };
+                self.engine(EngineNotice::Event(event));
+            }
+            ["disk", state] => self.disk_full = *state == "full",
+            ["packets", size] => self.too_large = *size == "small",
+            ["stop"] => self.agent.handle_stop(self.now),
+            [time] if time.starts_with('+') => self.wait(Duration::from_millis(time[1..].parse().unwrap())),
+            _ => panic!("not a line: {line}"),
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now.mono + time;
+        for _ in 0..1000 {
+            let due = self.agent.poll_timeout().map(|at| at.max(self.now.mono));
+            let Some(due) = due.filter(|due| *due <= until) else {
+                self.forward(until);
+                return;
+            };
+            self.forward(due);
+            self.agent.handle_timeout(self.now);
+            self.settle();
+        }
+        panic!("timeouts without end");
+    }
+
+    fn forward(&mut self, to: Duration) {
+        self.now.wall += i64::try_from((to - self.now.mono).as_millis()).unwrap();
+        self.now.mono = to;
+    }
+
+    fn broker(&mut self, notice: Notice) {
+        self.agent.handle_broker(notice, self.now);
+    }
+
+    fn engine(&mut self, notice: EngineNotice) {
+        self.agent.handle_engine(notice, self.now);
+    }
+
+    fn deliver(&mut self, count: usize, outcome: &Delivery) {
+        for _ in 0..count {
+            if self.unacknowledged.is_empty() {
+                break;
+            }
+            let key = self.unacknowledged.remove(0);
+            self.broker(Notice::Delivered { key, outcome: outcome.clone() });
+            self.settle();
+        }
+    }
+
+    fn status(&mut self, state: Presence, session: u64, machine: &str) {
+        let agent = AgentFacts { host: "other".into(), machine: Some(machine.into()), ..AgentFacts::default() };
+        let (can, allows, warnings) = (vec![], vec![], vec![]);
+        let status = Status { state, reason: Why::Start, session, at: 0, agent, engine: None, can, allows, warnings };
+        self.received("status", codec::encode(&status).unwrap().bytes, true);
+    }
+
+    pub(super) fn retained(&mut self, snapshot: &Snapshot) {
+        self.received("snapshot", codec::encode(snapshot).unwrap().bytes, true);
+    }
+
+    fn received(&mut self, channel: &str, payload: Vec<u8>, retain: bool) {
+        let topic = format!("radar/v1/pi/{channel}");
+        let payload = Bytes::from(payload);
+        self.broker(Notice::Received(Received { topic, payload, retain, content_type: None, ack: None }));
+    }
+
+    fn settle(&mut self) {
+        while let Some(effect) = self.agent.next_effect() {
+            let said = match effect {
+                Effect::StartEngine { since } => format!("start engine since {since:?}"),
+                Effect::List { ticket } => {
+                    let result = Ok(self.engine.values().cloned().map(|record| Listed { record }).collect());
+                    self.engine(EngineNotice::Listed { ticket, result });
+                    continue;
+                }
+                Effect::Inspect { id } => {
+                    let result = self.engine.get(&id).cloned().map(Box::new).ok_or(InspectError::Gone);
+                    self.engine(EngineNotice::Inspected { id, result });
+                    continue;
+                }
+                Effect::ReopenEngine => "reopen".to_owned(),
+                Effect::Publish { key, message } => {
+                    let said = told(&message);
+                    if self.too_large && message.topic.ends_with("snapshot") {
+                        let error = PublishError::TooLarge { size: 9, max: 5 };
+                        self.agent.handle_not_published(key, &error, self.now);
+                        format!("too large: {said}")
+                    } else {
+                        self.unacknowledged.push(key);
+                        said
+                    }
+                }
+                Effect::RaiseSession(above) => format!("raise above {above}"),
+                Effect::Write(write) => {
+                    let result = if self.disk_full { Err("no space".to_owned()) } else { Ok(()) };
+                    self.agent.handle_written(result, self.now);
+                    written(&write)
+                }
+                Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
+                Effect::Say(remark) => format!("say: {remark}"),
+                Effect::Finish { outbox, stopped } => {
+                    let kept = crate::agent::spool::read(&outbox).entries.len();
+                    let state = stopped.map_or("nothing".to_owned(), |state| format!("{} {}", state.epoch, state.sequence));
+                    format!("finish {kept} events, {state}")
+                }
+                Effect::Stopped => "stopped".to_owned(),
+            };
+            self.said.push(said);
+        }
+    }
+}
+
+fn written(write: &Write) -> String {
+    let count = |bytes: &[u8]| crate::agent::spool::read(bytes).entries.len();
+    match write {
+        Write::Append(bytes) => format!("append {}", count(bytes)),
+        Write::Replace(bytes) => format!("replace {}", count(bytes)),
+        Write::Remove => "remove".to_owned(),
+    }
+}
+
+fn told(message: &Message) -> String {
+    let channel = message.topic.rsplit('/').next().unwrap();
+    let (kind, payload) = (message.content_type, &message.payload);
+    assert_eq!(message.retain, matches!(channel, "status" | "snapshot"), "{channel}");
+    match channel {
+        "status" => {
+            let status: Status = codec::decode(kind, payload).unwrap();
+            let engine = match status.engine {
+                Some(engine) if engine.answers => ", engine answers",
+                Some(_) => ", engine away",
+                None => "",
+            };
+            let warned = if status.warnings.is_empty() { "" } else { ", warned" };
+            format!("status {:?} {} {}{engine}{warned}", status.state, status.reason.as_str(), status.session)
+        }
+        "snapshot" => {
+            let snapshot: Snapshot = codec::decode(kind, payload).unwrap();
+            let names: Vec<_> = snapshot.containers.iter().map(|record| &*record.name).collect();
+            let whole = if snapshot.complete { "whole" } else { "partial" };
+            format!("snapshot {} {whole} [{}]", snapshot.sequence, names.join(" "))
+        }
+        "enroll" => {
+            let enroll: Enroll = codec::decode(kind, payload).unwrap();
+            assert!(message.expiry.is_some());
+            format!("enroll {} {}", enroll.id, enroll.token)
+        }
+        "event" => {
+            let event: Event = codec::decode(kind, payload).unwrap();
+            let first = event.first.map(|first| format!("{first}..=")).unwrap_or_default();
+            let name = event.name.map(|name| format!(" {name}")).unwrap_or_default();
+            let epoch = if i64::try_from(event.epoch).is_ok_and(|epoch| epoch >= START) { String::new() } else { format!("{}:", event.epoch) };
+            format!("event {epoch}{first}{} {}{name}", event.sequence, event.action.as_str())
+        }
+        other => panic!("published on {other}"),
+    }
+}
