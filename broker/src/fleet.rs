@@ -20,8 +20,8 @@ use radar_wire::topic::{AgentId, Channel};
 use crate::store::rows::{SnapshotRow, Write};
 use agent::Agent;
 use complaints::Complaints;
-use present::{Kept, Taken};
 use presence::Verdict;
+use present::{Kept, Taken};
 use tracking::{Hole, Seen};
 
 mod agent;
@@ -433,7 +433,11 @@ impl Message<'_> {
 
     /// Of a payload that was decoded.
     fn content_type(&self) -> ContentType {
-        if self.content_type == Some(ContentType::CborZlib.as_str()) { ContentType::CborZlib } else { ContentType::Cbor }
+        if self.content_type == Some(ContentType::CborZlib.as_str()) {
+            ContentType::CborZlib
+        } else {
+            ContentType::Cbor
+        }
     }
 
     /// The plain bytes of a payload that came as something else.

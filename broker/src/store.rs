@@ -87,9 +87,7 @@ impl Store {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let owner = Owner { connection, memory: None, path: path.to_owned(), keep };
         let thread = std::thread::Builder::new().name("store".to_owned());
-        thread
-            .spawn(move || owner.run(inbox))
-            .map_err(|source| OpenError::Access { path: path.to_owned(), source })?;
+        thread.spawn(move || owner.run(inbox)).map_err(|source| OpenError::Access { path: path.to_owned(), source })?;
         Ok((Self { commands }, restored))
     }
 
@@ -141,9 +139,8 @@ impl Owner {
                     let _ = answer.send(self.with(|connection, memory, _| batch::commit(connection, memory, &writes)));
                 }
                 Command::Tidy(wall, answer) => {
-                    let tidy = |connection: &mut _, memory: &mut _, keep| {
-                        retention::tidy(connection, memory, keep, wall)
-                    };
+                    let tidy =
+                        |connection: &mut _, memory: &mut _, keep| retention::tidy(connection, memory, keep, wall);
                     let _ = answer.send(self.with(tidy));
                 }
                 Command::Close(answer) => {

@@ -6,8 +6,8 @@ use radar_wire::status::Status;
 use radar_wire::topic::AgentId;
 
 use super::asking::Asking;
-use super::present::{Counts, Kept, Present};
 use super::presence::Presence;
+use super::present::{Counts, Kept, Present};
 use super::tracking::Tracking;
 use super::{Fleet, Limits};
 use crate::store::rows::{AgentRow, RestoredAgent};

@@ -32,7 +32,13 @@ impl Asking {
 
     /// Something of the agent has changed: the request to make, if there is one. `touched` is the epoch of which
     /// something was received or lost.
-    pub(super) fn look(&mut self, tracking: &Tracking, online: bool, touched: Option<u64>, now: Duration) -> Option<Hole> {
+    pub(super) fn look(
+        &mut self,
+        tracking: &Tracking,
+        online: bool,
+        touched: Option<u64>,
+        now: Duration,
+    ) -> Option<Hole> {
         if !online {
             self.asked = None;
             return None;

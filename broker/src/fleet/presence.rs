@@ -88,7 +88,13 @@ impl Presence {
     }
 
     /// Takes what was stored.
-    pub(super) fn restore(online: bool, reason: &str, session: u64, status: Box<[u8]>, machine: Option<Box<str>>) -> Self {
+    pub(super) fn restore(
+        online: bool,
+        reason: &str,
+        session: u64,
+        status: Box<[u8]>,
+        machine: Option<Box<str>>,
+    ) -> Self {
         let state = Some(if online { Word::Online } else { Word::Offline });
         Self { state, reason: reason.into(), session, status, machine, ..Self::default() }
     }

@@ -234,7 +234,8 @@ impl Present {
     }
 
     fn recount(&mut self, records: &[Record]) {
-        let mut running: Vec<_> = records.iter().map(|record| (key(record.id), record.state == State::Running)).collect();
+        let mut running: Vec<_> =
+            records.iter().map(|record| (key(record.id), record.state == State::Running)).collect();
         running.sort_unstable();
         self.counts = counts(&running);
         self.running = Some(running.into());

@@ -15,18 +15,24 @@ mod presence;
 mod present;
 
 /// A fleet with one agent, `pi`, that is fed by lines of text.
-pub(super) struct Desk {
-    pub(super) fleet: Fleet,
+pub(crate) struct Desk {
+    pub(crate) fleet: Fleet,
     now: Now,
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { fleet: Fleet::new(Limits::default()), now: Now::default() }
     }
 
     /// Performs `<time> <what>` and says what came out, but for the agent's rows.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
+        self.handle(line);
+        self.out()
+    }
+
+    /// Performs `<time> <what>`.
+    pub(crate) fn handle(&mut self, line: &str) {
         let mut words: Vec<_> = line.split(' ').collect();
         let at: i64 = words.remove(0).parse().unwrap();
         self.now = Now { mono: Duration::from_millis(at.unsigned_abs()), wall: at };
@@ -48,7 +54,6 @@ impl Desk {
             ["timeout"] => self.fleet.handle_timeout(self.now),
             other => panic!("{other:?}"),
         }
-        self.out()
     }
 
     fn send(&mut self, channel: Channel, payload: Vec<u8>, retained: bool) {
@@ -61,12 +66,12 @@ impl Desk {
         out
     }
 
-    pub(super) fn view(&self) -> AgentView {
+    pub(crate) fn view(&self) -> AgentView {
         self.fleet.view(&pi()).expect("the agent is known")
     }
 
     /// The containers with their states, and whether they are all.
-    pub(super) fn containers(&self) -> Option<(String, bool)> {
+    pub(crate) fn containers(&self) -> Option<(String, bool)> {
         let known = self.fleet.containers(&pi())?;
         let states: Vec<_> = known.records.iter().map(|it| format!("{}={}", it.name, it.state.as_str())).collect();
         assert!(
@@ -172,9 +177,15 @@ pub(super) fn id(name: &str) -> ContainerId {
 
 pub(crate) fn record(name: &str, state: &str) -> Record {
     Fields::default()
-        .apply(id(name), Some(&serde_json::from_value(serde_json::json!({
-            "id": id(name).to_string(), "name": name, "image": "nginx", "tag": "latest", "state": state,
-        })).unwrap()))
+        .apply(
+            id(name),
+            Some(
+                &serde_json::from_value(serde_json::json!({
+                    "id": id(name).to_string(), "name": name, "image": "nginx", "tag": "latest", "state": state,
+                }))
+                .unwrap(),
+            ),
+        )
         .unwrap()
 }
 
@@ -243,7 +254,10 @@ fn there_is_a_bound_on_the_number_of_agents() {
     desk.fleet.handle_message(&other, &Channel::Status, None, &birth, false, Now::default());
     desk.out();
     let told = desk.run("5 online 1 start");
-    assert_eq!(told, ["complaint status: there are 1 agents already, which is the most (BRIDGE_MAX_AGENTS); raise it or purge some"]);
+    assert_eq!(
+        told,
+        ["complaint status: there are 1 agents already, which is the most (BRIDGE_MAX_AGENTS); raise it or purge some"]
+    );
     assert_eq!((desk.fleet.summary().agents, desk.fleet.summary().refused), (1, 1));
     desk.fleet.handle_message(&other, &Channel::Status, None, b"", false, Now::default());
     desk.out();

@@ -28,11 +28,11 @@ pub(super) struct Place {
 impl Memory {
     /// Reads it.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let last_arrival = connection.query_row("SELECT coalesce(max(arrival), 0) FROM events", [], |row| row.get(0))?;
+        let last_arrival =
+            connection.query_row("SELECT coalesce(max(arrival), 0) FROM events", [], |row| row.get(0))?;
         let mut statement = connection.prepare("SELECT id, key, events FROM agents")?;
-        let rows = statement.query_map([], |row| {
-            Ok((sql::agent(row, 0)?, Place { key: row.get(1)?, events: row.get(2)? }))
-        })?;
+        let rows = statement
+            .query_map([], |row| Ok((sql::agent(row, 0)?, Place { key: row.get(1)?, events: row.get(2)? })))?;
         Ok(Self { agents: rows.collect::<rusqlite::Result<_>>()?, last_arrival })
     }
 

@@ -54,7 +54,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
 /// The file is made here and not by SQLite, so that it is never there with other permissions; the files beside it get
 /// the same.
 fn prepare_file(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists()) {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists())
+    {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;

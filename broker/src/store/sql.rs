@@ -19,8 +19,7 @@ pub(super) const EVENT: &str = "epoch, seq, first, at, time, action, container, 
 /// The columns of [`snapshot`], in order.
 pub(super) const SNAPSHOT: &str = "epoch, seq, at, content_type, bytes, agent";
 /// The columns of [`upstream`], in order.
-pub(super) const UPSTREAM: &str =
-    "agent, server, upstream, standing, token, secret, note, told_offline, told_empty";
+pub(super) const UPSTREAM: &str = "agent, server, upstream, standing, token, secret, note, told_offline, told_empty";
 
 /// SQLite's integers have a sign; nothing that is counted here comes near the end.
 pub(super) fn integer(number: u64) -> i64 {

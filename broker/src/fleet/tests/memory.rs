@@ -55,7 +55,8 @@ fn ten_thousand_agents_fit() {
         while fleet.next_effect().is_some() {}
     }
     let bytes = (resident() - before) / 10_000;
-    std::fs::write("/dev/stderr", format!("{bytes} bytes per agent, of which {} are its snapshot\n", packed / 10_000)).unwrap();
+    std::fs::write("/dev/stderr", format!("{bytes} bytes per agent, of which {} are its snapshot\n", packed / 10_000))
+        .unwrap();
     assert!(bytes < 20_000, "{bytes}");
     assert_eq!(fleet.summary().online, 10_000);
 }

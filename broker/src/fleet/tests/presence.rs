@@ -5,11 +5,8 @@ use super::*;
 // E2
 #[test]
 fn the_will_of_an_earlier_session_takes_nobody_down() {
-    let desk = check(&[
-        ("0 online 5 start", &["touched"]),
-        ("1 online 6 start", &["touched"]),
-        ("2 offline 5 lost", &[]),
-    ]);
+    let desk =
+        check(&[("0 online 5 start", &["touched"]), ("1 online 6 start", &["touched"]), ("2 offline 5 lost", &[])]);
     assert!(desk.view().online());
     let desk = check(&[
         ("0 online 5 start", &["touched"]),

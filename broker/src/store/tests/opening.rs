@@ -56,7 +56,8 @@ fn what_is_not_ours_is_left_alone() {
     Connection::open(room.path()).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     assert!(matches!(Store::open(&room.path(), Keep::default()), Err(OpenError::Foreign { .. })));
 
-    fs::write(room.path(), "no database at all, but long enough that nobody takes it for an empty one".repeat(99)).unwrap();
+    fs::write(room.path(), "no database at all, but long enough that nobody takes it for an empty one".repeat(99))
+        .unwrap();
     let before = fs::read(room.path()).unwrap();
     let error = Store::open(&room.path(), Keep::default()).unwrap_err();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");

@@ -14,10 +14,8 @@ const BATCH: usize = 500;
 
 /// Events as they come, in turns from all agents.
 fn payloads(agents: u64) -> Vec<(AgentId, Vec<u8>)> {
-    let set = Fields::between(
-        &crate::fleet::tests::record("web", "running"),
-        &crate::fleet::tests::record("web", "exited"),
-    );
+    let set =
+        Fields::between(&crate::fleet::tests::record("web", "running"), &crate::fleet::tests::record("web", "exited"));
     (0..EVENTS)
         .map(|number| {
             let time = Some(1_700_000_000_000_000_000 + i64::try_from(number).unwrap() * 1000);

@@ -314,3 +314,41 @@ proptest! {
         world.check();
     }
 }
+
+// RR7 E4 E2
+#[test]
+fn a_restart_changes_nothing_of_what_is_known() {
+    let scripts: [&[&str]; 5] = [
+        &["0 online 3 start engine=up", "1 snapshot 7 1 web=running,db=exited engine=up", "2 event 7 2 die web exited"],
+        &[
+            "0 online 3 start",
+            "1 snapshot 7 1 web=running",
+            "2 event 8 1 create db new running",
+            "3 event 8 4 kill web",
+        ],
+        &["0 snapshot 7 1 web=running engine=up", "1 snapshot 7 2 none engine=down", "2 gap 7 1 1", "3 gap 7 ? 2"],
+        &[
+            "0 online 3 start engine=up",
+            "1 snapshot 7 1 web=running engine=up",
+            "2 event 7 2 engine_lost",
+            "3 offline 3 lost",
+        ],
+        &["0 event 7 3 start web", "1 snapshot 7 3 none partial", "2 online 3 hibernated"],
+    ];
+    for script in scripts {
+        let room = Room::new();
+        let mut connection = schema::open(&room.path(), schema::MIGRATIONS).unwrap();
+        let mut desk = crate::fleet::tests::Desk::new();
+        for line in script {
+            desk.handle(line);
+        }
+        let writes = desk.fleet.take_writes();
+        while desk.fleet.next_effect().is_some() {}
+        let mut memory = Memory::read(&connection).unwrap();
+        batch::commit(&mut connection, &mut memory, &writes).unwrap();
+        let (view, containers) = (desk.view(), desk.containers());
+        desk.fleet = Fleet::restore(Limits::default(), restore::restore(&connection).unwrap().agents);
+        assert_eq!((desk.view(), desk.containers()), (view, containers), "{script:?}");
+        assert_eq!((desk.fleet.take_writes(), desk.fleet.next_effect()), (vec![], None), "{script:?}");
+    }
+}
