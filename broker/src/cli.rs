@@ -174,12 +174,16 @@ fn note_age(settings: &Settings) {
 
 /// Prints a failure, unless it is only that nobody reads on.
 fn complain(error: &anyhow::Error) -> u8 {
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    if error.downcast_ref::<io::Error>().is_some_and(closed) {
+    if is_closed(error) {
         return DONE;
     }
     let _ = writeln!(io::stderr(), "radar-bridge: {error:#}");
     code(error)
+}
+
+/// Whether the reader of the output has gone.
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn code(error: &anyhow::Error) -> u8 {

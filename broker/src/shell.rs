@@ -36,8 +36,10 @@ mod report;
 
 /// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
 const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Messages on their way into the store. Mosquitto hands out no more than its own `max_inflight_messages`.
-const RECEIVE_MAX: u16 = 1000;
+/// Messages on their way into the store. The broker's own limit (`max_inflight_messages`) is what counts. This one is
+/// as wide as it can be, because Mosquitto 2.0 forgets both limits when a session is resumed and hands out all that it
+/// has queued; a narrow one would end every connection until the queue is gone.
+const RECEIVE_MAX: u16 = u16::MAX;
 /// Larger than the largest packed snapshot with its topic.
 const MAX_PACKET: u32 = 2 * 1024 * 1024;
 /// Requests for events on their way.
@@ -437,7 +439,7 @@ impl Shell {
     async fn finish(mut self) {
         const REQUEST: Duration = Duration::from_secs(3);
         const COMMIT: Duration = Duration::from_secs(3);
-        const GOODBYE: Duration = Duration::from_secs(1);
+        const GOODBYE: Duration = Duration::from_secs(2);
         if let Some((id, mut task)) = self.relaying.as_mut().and_then(|relaying| relaying.request.take())
             && let Ok(outcome) = tokio::time::timeout(REQUEST, task.value()).await
         {

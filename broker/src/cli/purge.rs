@@ -129,3 +129,78 @@ async fn forget(settings: &Settings, agent: &AgentId) -> anyhow::Result<()> {
         )
     })?
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::rows::AgentRow;
+
+    async fn settings(data_dir: &Path, online: bool) -> Settings {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let settings = Settings::load(None, |name| match name {
+            "DATA_DIR" => Some(data_dir.display().to_string()),
+            "MQTT_URL" => Some(format!("mqtt://{nobody}")),
+            _ => None,
+        })
+        .unwrap();
+        let (store, _) = Store::open(&settings.database(), settings.keep).unwrap();
+        let row = AgentRow {
+            agent: "pi".parse().unwrap(),
+            heard: 0,
+            online,
+            reason: "start".into(),
+            session: 1,
+            status: None,
+            tracking: Vec::new(),
+            lost: 0,
+            unknown_gaps: 0,
+            missing: 0,
+            containers: None,
+            engine: None,
+            complete: false,
+            conflict: None,
+        };
+        store.commit(Arc::new([Write::Agent(Box::new(row))])).await.unwrap();
+        store.close().await;
+        settings
+    }
+
+    async fn error(online: bool, force: bool) -> String {
+        let room = tempfile::tempdir().unwrap();
+        let settings = settings(room.path(), online).await;
+        let mut out = Vec::new();
+        let error = purge(&settings, &"pi".parse().unwrap(), force, &mut out).await.unwrap_err();
+        let reader = Reader::open(&settings.database()).unwrap();
+        assert_eq!((reader.agents().unwrap().len(), out.len()), (1, 0), "nothing is forgotten: {error:#}");
+        format!("{error:#}")
+    }
+
+    // E3
+    #[tokio::test]
+    async fn an_agent_that_is_online_is_not_purged() {
+        assert!(error(true, false).await.contains("is online: stop its agent first"));
+    }
+
+    // E3
+    #[tokio::test]
+    async fn without_the_broker_nothing_is_forgotten() {
+        for (online, force) in [(true, true), (false, false)] {
+            let error = error(online, force).await;
+            assert!(error.contains("no connection to the broker mqtt://127.0.0.1:"), "{error}");
+        }
+    }
+
+    // E3
+    #[tokio::test]
+    async fn where_no_bridge_runs_the_rows_are_removed_here() {
+        let room = tempfile::tempdir().unwrap();
+        let settings = settings(room.path(), false).await;
+        for _ in 0..2 {
+            forget(&settings, &"pi".parse().unwrap()).await.unwrap();
+            assert!(Reader::open(&settings.database()).unwrap().agents().unwrap().is_empty());
+        }
+    }
+}
