@@ -10,19 +10,16 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Received};
+use radar_link::mqtt::{Delivery, Notice, PublishError, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
 use radar_wire::codec;
-use radar_wire::container::ContainerId;
-use radar_wire::event::{Action, Event};
-use radar_wire::fields::Fields;
-use radar_wire::snapshot::Snapshot;
 use radar_wire::status::{AgentFacts, EngineFacts};
 use radar_wire::topic::{AgentId, Channel, Prefix};
 
 use crate::engine::notice::Notice as EngineNotice;
 
+pub mod effect;
 pub mod inventory;
 pub mod keeping;
 pub mod opening;
@@ -32,11 +29,13 @@ pub mod publishing;
 pub mod remark;
 pub mod resend;
 pub mod spool;
+mod telling;
 
-use inventory::{Change, Inventory};
-use keeping::{Keeping, Write};
+pub use effect::Effect;
+use inventory::Inventory;
+use keeping::Keeping;
 use opening::{Cursor, Kept, Opening};
-use outbox::{Bounds, Entry, Name, Outbox};
+use outbox::{Bounds, Name, Outbox};
 use presence::{Presence, Verdict};
 use publishing::Publishing;
 use remark::Remark;
@@ -75,57 +74,11 @@ pub struct Config {
     pub warnings: Vec<Box<str>>,
 }
 
-/// What the core asks of its shell, in the order in which it is to be done.
-#[derive(Debug, PartialEq)]
-pub enum Effect {
-    /// Start to read the engine, its events from this time on; once, before anything is asked of it.
-    StartEngine {
-        /// The engine's time in nanoseconds.
-        since: Option<i64>,
-    },
-    /// Ask the engine for its list.
-    List {
-        /// Comes back with the answer.
-        ticket: u64,
-    },
-    /// Ask the engine for a container's record.
-    Inspect {
-        /// The container.
-        id: ContainerId,
-    },
-    /// Have the engine's events opened anew.
-    ReopenEngine,
-    /// Publish; what is not taken comes back in [`Agent::handle_not_published`].
-    Publish {
-        /// Comes back with the delivery.
-        key: u64,
-        /// What.
-        message: Message,
-    },
-    /// Connect with a session number above this one.
-    RaiseSession(u64),
-    /// Write the outbox file and answer with [`Agent::handle_written`].
-    Write(Write),
-    /// Write the cursor file.
-    WriteCursor(Cursor),
-    /// Log this.
-    Say(Remark),
-    /// Write what the next start goes on with: the outbox, then the state.
-    Finish {
-        /// The outbox file.
-        outbox: Vec<u8>,
-        /// The state at the stop; none when there is none yet.
-        stopped: Option<Snapshot>,
-    },
-    /// Say goodbye to the broker and end.
-    Stopped,
-}
-
 /// Where the agent is in its life.
 #[derive(Debug)]
 enum Life {
     /// The epoch is not known yet.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// It watches the engine.
     Open { epoch: u64, sequence: u64, inventory: Box<Inventory> },
 }
@@ -192,7 +145,7 @@ impl Agent {
             outbox.push(entry);
         }
         Self {
-            life: Life::Opening(Opening::new(kept.stopped, kept.cursor, now)),
+            life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
             presence: Presence::new(config.facts.clone()),
             publishing: Publishing::new(config.enroll.is_some()),
@@ -410,7 +363,7 @@ impl Agent {
     }
 
     fn open(&mut self) {
-        let ended = Life::Opening(Opening::new(None, None, self.now));
+        let ended = Life::Opening(Box::new(Opening::new(None, None, self.now)));
         let Life::Opening(opening) = std::mem::replace(&mut self.life, ended) else { return };
         let entries = self.outbox.ring().chain(self.outbox.waiting_after(None));
         let beginning = opening.begin(self.now.wall, entries);
@@ -423,65 +376,6 @@ impl Agent {
         self.effects.push_back(Effect::StartEngine { since: restored.cursor });
         let inventory = Box::new(Inventory::new(restored, self.config.reconcile_interval));
         self.life = Life::Open { epoch, sequence, inventory };
-    }
-
-    fn next_of_inventory(&mut self) -> Option<Effect> {
-        if self.stop.is_some() {
-            return None;
-        }
-        loop {
-            let Life::Open { inventory, .. } = &mut self.life else { return None };
-            match inventory.next_effect()? {
-                inventory::Effect::List { ticket } => return Some(Effect::List { ticket }),
-                inventory::Effect::Inspect { id } => return Some(Effect::Inspect { id }),
-                inventory::Effect::Reopen => return Some(Effect::ReopenEngine),
-                inventory::Effect::Happened(change) => self.tell(change),
-                inventory::Effect::Gap { missing } => self.tell_gap(missing),
-            }
-            if let Some(effect) = self.effects.pop_front() {
-                return Some(effect);
-            }
-        }
-    }
-
-    fn tell(&mut self, change: Change) {
-        let Life::Open { epoch, sequence, .. } = &mut self.life else { return };
-        *sequence += 1;
-        let Change { time, action, id, name, set } = change;
-        let event = Event { epoch: *epoch, sequence: *sequence, first: None, at: self.now.wall, time, action, id, name, set };
-        let gap = Entry::gap(*epoch, *sequence, *sequence, self.now.wall);
-        let entry = Entry::new(&event);
-        if entry.is_none() {
-            self.say(Remark::EventTooLarge);
-        }
-        self.push(entry.unwrap_or(gap));
-    }
-
-    fn tell_gap(&mut self, missing: Option<u64>) {
-        let Life::Open { epoch, sequence, .. } = &mut self.life else { return };
-        let at = self.now.wall;
-        let entry = match missing {
-            Some(0) => return,
-            Some(count) => {
-                let first = *sequence + 1;
-                *sequence += count.min(u64::from(u32::MAX));
-                Some(Entry::gap(*epoch, first, *sequence, at))
-            }
-            None => {
-                *sequence += 1;
-                let (action, set) = (Action::Gap, Fields::default());
-                let (epoch, sequence) = (*epoch, *sequence);
-                Entry::new(&Event { epoch, sequence, first: None, at, time: None, action, id: None, name: None, set })
-            }
-        };
-        entry.into_iter().for_each(|entry| self.push(entry));
-    }
-
-    fn push(&mut self, entry: Entry) {
-        let lost = self.outbox.push(entry);
-        if lost > 0 && !std::mem::replace(&mut self.overflowed, true) {
-            self.say(Remark::Overflow);
-        }
     }
 
     fn next_write(&mut self) -> Option<Effect> {
@@ -534,20 +428,6 @@ impl Agent {
         }
         self.effects.push_back(Effect::Stopped);
         self.effects.pop_front()
-    }
-
-    fn snapshot(&self) -> Option<Snapshot> {
-        let Life::Open { epoch, sequence, inventory } = &self.life else { return None };
-        Some(Snapshot {
-            epoch: *epoch,
-            sequence: *sequence,
-            time: inventory.cursor(),
-            at: self.now.wall,
-            complete: inventory.complete(),
-            engine: self.engine(),
-            host: inventory.host().cloned(),
-            containers: inventory.records().values().cloned().collect(),
-        })
     }
 
     /// The engine; of one that never answered only that it does not.

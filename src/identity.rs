@@ -44,7 +44,8 @@ impl Machine {
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let file = |path: &str| fs::read_to_string(root.join(path)).ok();
-        let serial = file("proc/device-tree/serial-number").or_else(|| file("sys/firmware/devicetree/base/serial-number"));
+        let serial =
+            file("proc/device-tree/serial-number").or_else(|| file("sys/firmware/devicetree/base/serial-number"));
         let marks = [("board", serial), ("firmware", file("sys/class/dmi/id/product_uuid"))];
         let marks = marks.into_iter().filter_map(|(kind, text)| mark(kind, &text?));
         Self(marks.chain(adapters(&root.join("sys/class/net"))).collect())

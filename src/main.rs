@@ -43,7 +43,8 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), (u8, String)> {
     let Some(arguments) = arguments()? else { return Ok(()) };
-    let settings = Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
+    let settings =
+        Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
     match arguments.command {
         Some(Command::Health) => ask_health(&settings),
         Some(Command::Run) | None => watch(settings),

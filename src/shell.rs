@@ -75,12 +75,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let engine = engine_settings(&settings)?;
     let directory = directory::open(settings.agent.data_dir.as_deref()).map_err(RunError::Directory)?;
     if directory.is_none() {
-        tracing::warn!("events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write");
+        tracing::warn!(
+            "events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write"
+        );
     }
     let path = directory.as_ref().map(Directory::path);
     let host = host_name();
     let machine = Machine::read(Path::new("/"));
-    let identity = identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
+    let identity =
+        identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
     let mut warnings: Vec<Box<str>> = Vec::new();
     if identity.moved {
         let text = moved_text(&identity.id, path);
@@ -97,7 +100,10 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let session = start_session(&settings, &identity.id, path, &facts, clock)?;
     tracing::info!(
         "radar-agent {} as {} (`{}`), broker {}",
-        crate::VERSION, identity.id, facts.name, settings.broker.mqtt_url
+        crate::VERSION,
+        identity.id,
+        facts.name,
+        settings.broker.mqtt_url
     );
     let config = config(&settings, identity.id.clone(), facts, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
@@ -322,6 +328,11 @@ fn moved_text(id: &AgentId, path: Option<&Path>) -> String {
 
 fn open_listener(path: &Path) -> Option<Listener> {
     Listener::open(path)
-        .inspect_err(|error| tracing::warn!("health checks will fail, since {} cannot be opened: {error}", health::socket(path).display()))
+        .inspect_err(|error| {
+            tracing::warn!(
+                "health checks will fail, since {} cannot be opened: {error}",
+                health::socket(path).display()
+            )
+        })
         .ok()
 }

@@ -166,7 +166,12 @@ impl Presence {
     }
 
     /// The word that is due now.
-    pub fn next_status(&mut self, now: radar_link::time::Now, engine: Option<&EngineFacts>, warnings: &[Box<str>]) -> Option<Status> {
+    pub fn next_status(
+        &mut self,
+        now: radar_link::time::Now,
+        engine: Option<&EngineFacts>,
+        warnings: &[Box<str>],
+    ) -> Option<Status> {
         if !self.is_due(now.mono) {
             return None;
         }
@@ -183,7 +188,14 @@ impl Presence {
         self.status(State::Offline, Reason::Stop, wall, engine, &[])
     }
 
-    fn status(&self, state: State, reason: Reason, at: i64, engine: Option<&EngineFacts>, warnings: &[Box<str>]) -> Option<Status> {
+    fn status(
+        &self,
+        state: State,
+        reason: Reason,
+        at: i64,
+        engine: Option<&EngineFacts>,
+        warnings: &[Box<str>],
+    ) -> Option<Status> {
         let agent = self.facts.clone();
         let (engine, warnings) = (engine.cloned(), warnings.to_vec());
         let session = self.session?;

@@ -160,7 +160,13 @@ mod tests {
     // E1
     #[test]
     fn garbage_behind_the_entries_is_dropped_and_counted() {
-        for garbage in [&[0; 512][..], &[0xff; 64], b"hello", &[0xa1, 0x61, 0x65, 0x40], &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]] {
+        for garbage in [
+            &[0; 512][..],
+            &[0xff; 64],
+            b"hello",
+            &[0xa1, 0x61, 0x65, 0x40],
+            &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255],
+        ] {
             let mut bytes = file(&sample());
             bytes.extend_from_slice(garbage);
             assert_eq!(read(&bytes), Spool { entries: sample(), dropped: garbage.len() });

@@ -51,7 +51,8 @@ fn no_more_is_under_way_than_the_window_allows_and_the_snapshot_is_behind_the_ev
     let mut world = settled(config());
     world.run("away gone");
     world.run("event kill web\n event oom web\n event kill db");
-    let two = ["say: connected to the broker again, session 6", "status Online start 6, engine answers", "event 1 kill web"];
+    let two =
+        ["say: connected to the broker again, session 6", "status Online start 6, engine answers", "event 1 kill web"];
     check(&mut world, "connected 6 2", &two);
     check(&mut world, "ack", &["event 2 oom web"]);
     check(&mut world, "ack", &["event 3 kill db"]);
@@ -62,11 +63,8 @@ fn no_more_is_under_way_than_the_window_allows_and_the_snapshot_is_behind_the_ev
 #[test]
 fn an_engine_that_goes_is_told_and_never_an_empty_list() {
     let mut world = settled(config());
-    let lost = [
-        "say: the engine does not answer: no socket",
-        "status Online update 5, engine away",
-        "event 1 engine_lost",
-    ];
+    let lost =
+        ["say: the engine does not answer: no socket", "status Online update 5, engine away", "event 1 engine_lost"];
     check(&mut world, "engine down", &lost);
     check(&mut world, "acks\n +30000", &["snapshot 1 partial [db web]"]);
     let back = ["say: the engine answers: docker 20", "status Online update 5, engine answers", "event 2 engine_back"];

@@ -79,7 +79,9 @@ fn a_kept_text_that_is_no_id_is_refused_with_its_file() {
 fn without_a_data_directory_the_id_follows_from_the_machine() {
     let id = |host: &str| settle(None, None, host, &machine(&["board 0123456789"])).unwrap().id;
     assert_eq!(id("pi").as_str(), "pi-012345");
-    for (host, made) in [("Küche.lan", "K-che-012345"), ("...", "host-012345"), ("-a b-", "a-b-012345"), ("", "host-012345")] {
+    for (host, made) in
+        [("Küche.lan", "K-che-012345"), ("...", "host-012345"), ("-a b-", "a-b-012345"), ("", "host-012345")]
+    {
         assert_eq!(id(host).as_str(), made);
     }
     assert_eq!(id(&"x".repeat(300)).as_str().len(), 47);

@@ -72,9 +72,21 @@ fn every_field_has_a_row_and_every_row_its_variable() {
         assert!(setting.sentence.ends_with('.'), "{}", setting.key);
     }
     for fixed in [
-        "MQTT_URL", "MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE",
-        "MQTT_TOPIC_PREFIX", "DATA_DIR", "LOG_FORMAT", "AGENT_ID", "AGENT_NAME", "AGENT_ENROLL_TOKEN",
-        "AGENT_LOG_LEVEL", "AGENT_SNAPSHOT_INTERVAL", "DOCKER_HOST",
+        "MQTT_URL",
+        "MQTT_USERNAME",
+        "MQTT_PASSWORD",
+        "MQTT_CA_FILE",
+        "MQTT_CERT_FILE",
+        "MQTT_KEY_FILE",
+        "MQTT_TOPIC_PREFIX",
+        "DATA_DIR",
+        "LOG_FORMAT",
+        "AGENT_ID",
+        "AGENT_NAME",
+        "AGENT_ENROLL_TOKEN",
+        "AGENT_LOG_LEVEL",
+        "AGENT_SNAPSHOT_INTERVAL",
+        "DOCKER_HOST",
     ] {
         assert_eq!(table.iter().filter(|setting| setting.variable == fixed).count(), 1, "{fixed}");
     }

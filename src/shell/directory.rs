@@ -50,7 +50,9 @@ pub fn open(given: Option<&Path>) -> Result<Option<Directory>, DirectoryError> {
     match lock(path) {
         Ok(lock) => Ok(Some(Directory { path: path.to_owned(), _lock: lock })),
         Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(path.to_owned())),
-        Err(TryLockError::Error(why)) if given.is_some() => Err(DirectoryError::Unusable { path: path.to_owned(), why }),
+        Err(TryLockError::Error(why)) if given.is_some() => {
+            Err(DirectoryError::Unusable { path: path.to_owned(), why })
+        }
         Err(TryLockError::Error(_)) => Ok(None),
     }
 }
@@ -143,7 +145,8 @@ impl Directory {
     fn decode<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let bytes = self.read(name)?;
         let read = ciborium::de::from_reader_with_recursion_limit(bytes.as_slice(), 16);
-        read.inspect_err(|error| tracing::warn!("{} is not whole and is ignored: {error}", self.file(name).display())).ok()
+        read.inspect_err(|error| tracing::warn!("{} is not whole and is ignored: {error}", self.file(name).display()))
+            .ok()
     }
 }
 

@@ -3,15 +3,15 @@
 use super::world::config;
 use super::{check, settled};
 
-const REASSERTED: [&str; 2] = [
-    "status Online reassert 5, engine answers",
-    "say: the broker held another status of this agent: it is put right",
-];
+const REASSERTED: [&str; 2] =
+    ["status Online reassert 5, engine answers", "say: the broker held another status of this agent: it is put right"];
 
 // E2, DM3
 #[test]
 fn a_late_will_or_a_cleared_status_is_put_right() {
-    for line in ["offline 4", "offline 5", "online 4 own", "cleared status", "garbage status", "offline 9007199254740992"] {
+    for line in
+        ["offline 4", "offline 5", "online 4 own", "cleared status", "garbage status", "offline 9007199254740992"]
+    {
         let mut world = settled(config());
         check(&mut world, line, &REASSERTED);
         check(&mut world, "echo", &[]);
@@ -41,11 +41,13 @@ fn what_was_retained_before_the_birth_needs_nothing() {
 #[test]
 fn an_own_life_with_a_better_clock_is_outnumbered() {
     let mut world = settled(config());
-    let raised = ["say: the broker knows a later session of this agent, 90: connecting with a greater number", "raise above 90"];
+    let raised =
+        ["say: the broker knows a later session of this agent, 90: connecting with a greater number", "raise above 90"];
     check(&mut world, "online 90 own", &raised);
     // Once in ten seconds, above the greatest that was seen.
     check(&mut world, "online 95 own\n offline 92\n +9999", &[]);
-    let again = ["say: the broker knows a later session of this agent, 95: connecting with a greater number", "raise above 95"];
+    let again =
+        ["say: the broker knows a later session of this agent, 95: connecting with a greater number", "raise above 95"];
     check(&mut world, "+1", &again);
 }
 

@@ -151,8 +151,7 @@ impl World {
             ["event", action, name] => {
                 self.engine_time += 1;
                 let (action, name, id) = (Action::from(*action), Some((*name).into()), id(name));
-                let event =
-                    EngineEvent { time: self.engine_time, action, id, name, exit_code: None, health: None };
+                let event = EngineEvent { time: self.engine_time, action, id, name, exit_code: None, health: None };
                 self.engine(EngineNotice::Event(event));
             }
             ["disk", state] => self.disk_full = *state == "full",
@@ -255,7 +254,8 @@ impl World {
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
                     let kept = crate::agent::spool::read(&outbox).entries.len();
-                    let state = stopped.map_or("nothing".to_owned(), |state| format!("{} {}", state.epoch, state.sequence));
+                    let state =
+                        stopped.map_or("nothing".to_owned(), |state| format!("{} {}", state.epoch, state.sequence));
                     format!("finish {kept} events, {state}")
                 }
                 Effect::Stopped => "stopped".to_owned(),
@@ -304,7 +304,11 @@ fn told(message: &Message) -> String {
             let event: Event = codec::decode(kind, payload).unwrap();
             let first = event.first.map(|first| format!("{first}..=")).unwrap_or_default();
             let name = event.name.map(|name| format!(" {name}")).unwrap_or_default();
-            let epoch = if i64::try_from(event.epoch).is_ok_and(|epoch| epoch >= START) { String::new() } else { format!("{}:", event.epoch) };
+            let epoch = if i64::try_from(event.epoch).is_ok_and(|epoch| epoch >= START) {
+                String::new()
+            } else {
+                format!("{}:", event.epoch)
+            };
             format!("event {epoch}{first}{} {}{name}", event.sequence, event.action.as_str())
         }
         other => panic!("published on {other}"),

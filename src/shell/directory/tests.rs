@@ -39,7 +39,8 @@ fn a_directory_that_cannot_be_is_refused_by_its_setting() {
 fn the_mark_of_a_clean_stop_holds_for_one_start() {
     let parent = tempfile::tempdir().unwrap();
     let directory = open(Some(parent.path())).unwrap().unwrap();
-    let (ring, waiting) = (Entry { standing: Standing::Acknowledged, ..Entry::gap(7, 1, 2, 5) }, Entry::gap(7, 3, 3, 5));
+    let (ring, waiting) =
+        (Entry { standing: Standing::Acknowledged, ..Entry::gap(7, 1, 2, 5) }, Entry::gap(7, 3, 3, 5));
     directory.finish(bytes(&[ring.clone(), waiting.clone()]), Some(&snapshot())).unwrap();
     let kept = directory.take();
     assert_eq!(kept.spool.entries, [ring, waiting]);

@@ -1,0 +1,55 @@
+//! What the core asks of its shell.
+
+use radar_link::mqtt::Message;
+use radar_wire::container::ContainerId;
+use radar_wire::snapshot::Snapshot;
+
+use super::keeping::Write;
+use super::opening::Cursor;
+use super::remark::Remark;
+
+/// What the core asks of its shell, in the order in which it is to be done.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Start to read the engine, its events from this time on; once, before anything is asked of it.
+    StartEngine {
+        /// The engine's time in nanoseconds.
+        since: Option<i64>,
+    },
+    /// Ask the engine for its list.
+    List {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// Ask the engine for a container's record.
+    Inspect {
+        /// The container.
+        id: ContainerId,
+    },
+    /// Have the engine's events opened anew.
+    ReopenEngine,
+    /// Publish; what is not taken comes back in [`Agent::handle_not_published`](super::Agent::handle_not_published).
+    Publish {
+        /// Comes back with the delivery.
+        key: u64,
+        /// What.
+        message: Message,
+    },
+    /// Connect with a session number above this one.
+    RaiseSession(u64),
+    /// Write the outbox file and answer with [`Agent::handle_written`](super::Agent::handle_written).
+    Write(Write),
+    /// Write the cursor file.
+    WriteCursor(Cursor),
+    /// Log this.
+    Say(Remark),
+    /// Write what the next start goes on with: the outbox, then the state.
+    Finish {
+        /// The outbox file.
+        outbox: Vec<u8>,
+        /// The state at the stop; none when there is none yet.
+        stopped: Option<Snapshot>,
+    },
+    /// Say goodbye to the broker and end.
+    Stopped,
+}
