@@ -3,11 +3,10 @@
 use anyhow::Result;
 use radar_tests::broker::{Broker, Options, Persistence};
 use radar_tests::engine::Engine;
-use radar_tests::observer::Observer;
-use radar_tests::wait::until;
 
+use crate::world;
 use crate::world::history::{gaps, wait_complete};
-use crate::world::{self, DEADLINE};
+use crate::world::scene::Scene;
 
 // E1, DM3, DM7
 #[tokio::test]
@@ -36,38 +35,20 @@ async fn events_around_a_kill(persistence: Persistence) -> Result<()> {
     agent.start().await?;
     bridge.wait_log("pi online").await?;
 
-    let containers = engine.run_many("broker-kill", 4).await?;
-    let observer = Observer::start(&engine);
-    let ours = || -> Vec<_> {
-        let ours = |id: &str| containers.iter().any(|container| container.id == id);
-        observer.events().into_iter().filter(|event| ours(&event.id)).collect()
-    };
+    let scene = Scene::set(&engine, "broker-kill", 4).await?;
     let faults = async {
         for wanted in [500, 1_000] {
-            until("the burst to go on", DEADLINE, async || {
-                let seen = ours().len();
-                if seen >= wanted { Ok(()) } else { Err(format!("{seen} events")) }
-            })
-            .await?;
+            scene.wait_seen(wanted).await?;
             broker.kill9().await?;
-            until("more events while the broker is away", DEADLINE, async || {
-                let seen = ours().len();
-                if seen >= wanted + 200 { Ok(()) } else { Err(format!("{seen} events")) }
-            })
-            .await?;
+            scene.wait_seen(wanted + 200).await?;
             broker.start().await?;
         }
-        Ok(())
+        anyhow::Ok(())
     };
-    let (made, faulted): (_, Result<()>) = tokio::join!(engine.burst(&containers, 2_000), faults);
+    let (made, faulted) = tokio::join!(scene.burst(2_000), faults);
+    made?;
     faulted?;
-    let made = made?.len();
-    until("the observer to have all", DEADLINE, async || {
-        let seen = ours().len();
-        if seen >= made { Ok(()) } else { Err(format!("{seen} of {made}")) }
-    })
-    .await?;
-    let history = wait_complete(&bridge, "pi", &ours()).await?;
+    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
     assert_eq!(gaps(&history), []);
     agent.check_running()?;
     bridge.check_running()

@@ -2,6 +2,11 @@
 //! that goes wrong between them. What each test asserts on is what a user sees: the bridge's history,
 //! its list of agents, and the server's view.
 
+mod agent_away;
+mod bridge_away;
 mod broker_away;
+mod disk_full;
+mod engine_away;
 mod main_job;
+mod network;
 mod world;

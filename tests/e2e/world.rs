@@ -8,6 +8,7 @@ use radar_tests::process::{self, Launch, Process, Seat};
 use tokio::sync::OnceCell;
 
 pub(crate) mod history;
+pub(crate) mod scene;
 
 /// How long anything may take that takes milliseconds on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -104,6 +105,44 @@ impl Program {
         tokio::time::timeout(DEADLINE, command.output()).await.context("it did not end")?.context("it did not start")
     }
 
+    /// A line of `agents --json`.
+    pub(crate) async fn agent_line(&self, id: &str) -> Result<serde_json::Value> {
+        let output = self.call(&["agents", "--json"]).await?;
+        anyhow::ensure!(output.status.success(), "agents: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).context("its output is text")?;
+        let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        lines.into_iter().find(|line| line["id"] == id).with_context(|| format!("no {id} in {text}"))
+    }
+
+    /// Waits until what `agents --json` says of an agent is as wanted.
+    pub(crate) async fn wait_agent(
+        &self,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&serde_json::Value) -> bool,
+    ) -> Result<serde_json::Value> {
+        radar_tests::wait::until(what, DEADLINE, async || {
+            let line = self.agent_line(id).await?;
+            if wanted(&line) { Ok(line) } else { Err(anyhow::anyhow!("{line}")) }
+        })
+        .await
+    }
+
+    /// What it answers to a GET; the status and the body.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listen = self.settings.iter().find(|(variable, _)| variable == "BRIDGE_LISTEN");
+        let (_, listen) = listen.context("it does not listen")?;
+        let mut connection = tokio::net::TcpStream::connect(listen).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer of HTTP")?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("a status")?;
+        Ok((status, body.to_owned()))
+    }
+
     /// Waits until its log has this text.
     pub(crate) async fn wait_log(&self, text: &str) -> Result<()> {
         let what = format!("`{text}` in the log of {}", self.name);
@@ -140,6 +179,7 @@ pub(crate) fn agent(id: &str, engine: &str, broker: &str) -> Result<Program> {
     agent.set("DOCKER_HOST", engine);
     agent.set("MQTT_URL", broker);
     agent.set("AGENT_SNAPSHOT_INTERVAL", "1s");
+    agent.set("MQTT_KEEP_ALIVE", "5s");
     Ok(agent)
 }
 

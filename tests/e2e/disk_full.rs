@@ -1,0 +1,70 @@
+//! A full disk under the data directory of either program is a state that ends, not a loss.
+
+use anyhow::Result;
+use radar_tests::broker::{Broker, Options};
+use radar_tests::disk::Disk;
+use radar_tests::engine::Engine;
+use radar_tests::wait::until;
+
+use crate::world::history::{gaps, wait_complete};
+use crate::world::scene::Scene;
+use crate::world::{self, DEADLINE};
+
+// E1
+#[tokio::test]
+async fn under_the_bridge() -> Result<()> {
+    let Some(disk) = Disk::mount(2 << 20).await? else { return Ok(()) };
+    let engine = Engine::shared().await?;
+    let broker = Broker::open(&Options::default()).await?;
+    let mut bridge = world::bridge(&broker.url())?;
+    bridge.set("DATA_DIR", &disk.path().join("bridge").display().to_string());
+    let agent = world::agent("pi", &engine.host(), &broker.url())?;
+    bridge.start().await?;
+    agent.start().await?;
+    bridge.wait_log("pi online").await?;
+    let scene = Scene::set(&engine, "disk-bridge", 2).await?;
+    scene.burst(20).await?;
+    disk.fill()?;
+    scene.burst(100).await?;
+    until("503 from /health", DEADLINE, async || {
+        let (status, body) = bridge.get("/health").await?;
+        if status == 503 { Ok(()) } else { Err(anyhow::anyhow!("{status} {body}")) }
+    })
+    .await?;
+    bridge.check_running()?;
+    disk.free()?;
+    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
+    assert_eq!(gaps(&history), []);
+    until("200 from /health", DEADLINE, async || {
+        let (status, body) = bridge.get("/health").await?;
+        if status == 200 { Ok(()) } else { Err(anyhow::anyhow!("{status} {body}")) }
+    })
+    .await?;
+    bridge.stop().await
+}
+
+// E1
+#[tokio::test]
+async fn under_the_agent() -> Result<()> {
+    let Some(disk) = Disk::mount(1 << 20).await? else { return Ok(()) };
+    let engine = Engine::shared().await?;
+    let broker = Broker::open(&Options::default()).await?;
+    let bridge = world::bridge(&broker.url())?;
+    let mut agent = world::agent("pi", &engine.host(), &broker.url())?;
+    agent.set("DATA_DIR", &disk.path().join("agent").display().to_string());
+    bridge.start().await?;
+    agent.start().await?;
+    bridge.wait_log("pi online").await?;
+    let scene = Scene::set(&engine, "disk-agent", 2).await?;
+    broker.kill9().await?;
+    scene.burst(20).await?;
+    disk.fill()?;
+    scene.burst(100).await?;
+    agent.wait_log("No space left").await?;
+    agent.check_running()?;
+    broker.start().await?;
+    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
+    assert_eq!(gaps(&history), []);
+    disk.free()?;
+    agent.stop().await
+}
