@@ -71,7 +71,7 @@ impl Agent {
             let place = tracking.place(snapshot.epoch, snapshot.sequence).unwrap_or_default();
             let kept = Kept { content_type: snapshot.content_type, bytes: &snapshot.bytes };
             let counts = row.containers.map_or(Counts::default(), |(total, running)| Counts { total, running });
-            present = Present::restore(place, snapshot.at, kept, counts, row.complete);
+            present = Present::restore(place, kept, counts, row.complete);
             for event in tail {
                 let place = tracking.place(event.epoch, event.sequence);
                 if let (Some(place), Ok(encoded)) = (place, encode(&event)) {

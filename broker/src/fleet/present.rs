@@ -55,7 +55,6 @@ pub(super) struct Present {
 #[derive(Debug)]
 struct Base {
     place: Place,
-    at: i64,
     content_type: ContentType,
     bytes: Box<[u8]>,
 }
@@ -86,7 +85,7 @@ impl Present {
 
     /// Takes a snapshot; `kept` are its bytes in a compact form.
     pub(super) fn handle_snapshot(&mut self, place: Place, snapshot: &Snapshot, kept: Kept<'_>) -> Taken {
-        let newer = self.base.as_ref().is_none_or(|base| (base.place, base.at) <= (place, snapshot.at));
+        let newer = self.base.as_ref().is_none_or(|base| base.place <= place);
         if !newer {
             return Taken::Stale;
         }
@@ -99,7 +98,7 @@ impl Present {
             return Taken::Partial;
         }
         let Kept { content_type, bytes } = kept;
-        self.base = Some(Base { place, at: snapshot.at, content_type, bytes: bytes.into() });
+        self.base = Some(Base { place, content_type, bytes: bytes.into() });
         self.tail.retain(|(at, _)| *at > place);
         self.tail_bytes = self.tail.iter().map(|(_, bytes)| bytes.len()).sum();
         self.tail.shrink_to_fit();
@@ -166,9 +165,9 @@ impl Present {
     }
 
     /// Takes what was stored, which was valid when it was.
-    pub(super) fn restore(place: Place, at: i64, kept: Kept<'_>, counts: Counts, complete: bool) -> Self {
+    pub(super) fn restore(place: Place, kept: Kept<'_>, counts: Counts, complete: bool) -> Self {
         let Kept { content_type, bytes } = kept;
-        let base = Some(Base { place, at, content_type, bytes: bytes.into() });
+        let base = Some(Base { place, content_type, bytes: bytes.into() });
         Self { base, counts, partial: !complete, ..Self::default() }
     }
 
@@ -224,10 +223,9 @@ impl Present {
             return;
         }
         let (Some((snapshot, whole)), Some(&(place, _))) = (self.decode(base), self.tail.last()) else { return };
-        let at = base.at;
         self.recount(&snapshot.containers);
         let Ok(encoded) = encode(&snapshot) else { return };
-        self.base = Some(Base { place, at, content_type: encoded.content_type, bytes: encoded.bytes.into() });
+        self.base = Some(Base { place, content_type: encoded.content_type, bytes: encoded.bytes.into() });
         self.tail = Vec::new();
         self.tail_bytes = 0;
         self.partial |= !whole;
