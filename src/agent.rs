@@ -268,7 +268,12 @@ impl Agent {
             keeping.handle_timeout(now.mono);
         }
         match &mut self.life {
-            Life::Opening(opening) if opening.poll_timeout() <= now.mono => self.open(),
+            Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
+                if self.publishing.is_connected() {
+                    self.say(Remark::NoEcho);
+                }
+                self.open();
+            }
             Life::Opening(_) => {}
             Life::Open { inventory, .. } => inventory.handle_timeout(now),
         }

@@ -30,6 +30,10 @@ use directory::{Directory, DirectoryError};
 const SESSION_EXPIRY: Duration = Duration::from_secs(60);
 const WILL_DELAY: Duration = Duration::from_secs(3);
 
+/// What is told where there is no data directory.
+const MEMORY: &str =
+    "events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write";
+
 /// How long the goodbye may take.
 const DISCONNECT: Duration = Duration::from_secs(2);
 
@@ -74,22 +78,15 @@ impl RunError {
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
     let engine = engine_settings(&settings)?;
     let directory = directory::open(settings.agent.data_dir.as_deref()).map_err(RunError::Directory)?;
-    if directory.is_none() {
-        tracing::warn!(
-            "events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write"
-        );
-    }
     let path = directory.as_ref().map(Directory::path);
     let host = host_name();
     let machine = Machine::read(Path::new("/"));
     let identity =
         identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
-    let mut warnings: Vec<Box<str>> = Vec::new();
-    if identity.moved {
-        let text = moved_text(&identity.id, path);
-        tracing::warn!("{text}");
-        warnings.push(text.into());
-    }
+    let memory = directory.is_none().then(|| MEMORY.to_owned());
+    let moved = identity.moved.then(|| moved_text(&identity.id, path));
+    let warnings: Vec<String> = memory.into_iter().chain(moved).collect();
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut kept = directory.as_ref().map(Directory::take).unwrap_or_default();
     if identity.moved {
         // Two machines must not go on with the same numbers.
@@ -280,7 +277,7 @@ fn client_id(prefix: &Prefix, id: &AgentId) -> String {
     }
 }
 
-fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, warnings: Vec<Box<str>>) -> Config {
+fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, warnings: Vec<String>) -> Config {
     let agent = &settings.agent;
     Config {
         prefix: settings.prefix.clone(),
@@ -296,7 +293,7 @@ fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, wa
         snapshot_interval: agent.agent_snapshot_interval.0,
         reconcile_interval: agent.agent_reconcile_interval.0,
         on_disk,
-        warnings,
+        warnings: warnings.into_iter().map(Into::into).collect(),
     }
 }
 

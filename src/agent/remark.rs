@@ -31,6 +31,7 @@ pub enum Remark {
     Outnumbered { above: u64 },
     Rival { id: String, host: Box<str> },
     BadResend,
+    NoEcho,
     Stopping,
     Unsaid,
 }
@@ -86,10 +87,9 @@ impl fmt::Display for Remark {
                 "no bridge is listening: nobody subscribes to this agent's events; is radar-bridge running, with the same MQTT_TOPIC_PREFIX",
             ),
             Self::Heard => f.write_str("a bridge is listening again"),
-            Self::Refused { class, reason } => write!(
-                f,
-                "the broker refuses this agent's {class} topic: {reason}; allow the account to write it, it is tried again every minute"
-            ),
+            Self::Refused { class, reason } => {
+                write!(f, "this agent's {class} topic is refused, and tried again every minute: {reason}")
+            }
             Self::Taken { class } => write!(f, "the broker takes this agent's {class} topic again"),
             Self::SubscriptionRefused { filter, reason } => {
                 write!(f, "the broker refuses the subscription of {filter}: {reason}; allow the account to read it")
@@ -108,6 +108,9 @@ impl fmt::Display for Remark {
                 "another agent, on host {host}, uses the id {id}: give one of them another AGENT_ID (a cloned card: remove its DATA_DIR)"
             ),
             Self::BadResend => f.write_str("a message on the resend topic is none of the contract and is ignored"),
+            Self::NoEcho => f.write_str(
+                "the broker takes this agent's status and does not give it back: allow the account to read its status, snapshot and resend topics",
+            ),
             Self::Stopping => f.write_str("stopping"),
             Self::Unsaid => f.write_str("the broker did not take the goodbye in time; the last will tells it"),
         }

@@ -185,7 +185,7 @@ fn a_stop_ends_in_time_when_the_broker_is_silent_or_away() {
 #[test]
 fn what_the_broker_refuses_is_said_once_and_tried_again_slowly() {
     let mut world = settled(config());
-    let refused = "say: the broker refuses this agent's event topic: not authorized; allow the account to write it, it is tried again every minute";
+    let refused = "say: this agent's event topic is refused, and tried again every minute: not authorized";
     check(&mut world, "event kill web\n refuse", &["event 1 kill web", refused]);
     check(&mut world, "event kill db\n +29000", &[]);
     check(&mut world, "+31000", &["event 1 kill web", "event 2 kill db", "snapshot 2 whole [db web]"]);

@@ -127,6 +127,19 @@ fn without_a_broker_it_begins_after_two_seconds() {
     check(&mut world, "", &[]);
 }
 
+// E8
+#[test]
+fn an_account_that_cannot_read_its_own_topics_is_told() {
+    let mut world = World::new(memory(), Kept::default());
+    world.run("connected 5\n ack");
+    let said = [
+        "say: the broker takes this agent's status and does not give it back: allow the account to read its status, snapshot and resend topics",
+        "say: epoch 1700000002000 begins",
+        "start engine since None",
+    ];
+    check(&mut world, "+2000", &said);
+}
+
 // E1
 #[test]
 fn a_retained_snapshot_that_is_garbage_or_of_no_known_list_is_not_believed() {
