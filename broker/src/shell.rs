@@ -4,7 +4,6 @@
 //! The way of a message: the broker → the fleet → the next transaction ([`commits`]) → its acknowledgement. The way
 //! to the server: the fleet says that an agent changed → the relay says when and what → one request at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use radar_link::mqtt::{Delivery, Message, Notice, Qos, Received, Session};
@@ -19,19 +18,21 @@ use crate::fleet::{self, Fleet, Limits};
 use crate::http::Question;
 use crate::instance::Instance;
 use crate::metrics::Metrics;
-use crate::relay::{self, Outcome, Relay, RequestId, Seen, ServerContainer};
+use crate::relay::{Outcome, Relay, RequestId};
 use crate::settings::Settings;
-use crate::store::rows::UpstreamRow;
 use crate::store::{self, CommitError, Store, Tidied};
 use crate::upstream::Upstream;
 use announcer::Announcer;
 use commits::{Commits, Durable};
 use link::Link;
+use relaying::Relaying;
 
 mod accounts;
 mod announcer;
 mod commits;
+mod ending;
 mod link;
+mod relaying;
 mod report;
 
 /// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
@@ -65,16 +66,6 @@ pub(crate) struct Shell {
     metrics: Metrics,
     tidying: Option<Owned<Result<Tidied, CommitError>>>,
     tidy_at: Duration,
-}
-
-/// The relation to the server, where there is one.
-struct Relaying {
-    relay: Relay,
-    upstream: Upstream,
-    server: Arc<str>,
-    request: Option<(RequestId, Owned<Outcome>)>,
-    /// Agents get a name at the server.
-    names: bool,
 }
 
 /// What came first.
@@ -312,14 +303,6 @@ impl Shell {
         }
     }
 
-    fn handle_answer(&mut self, id: RequestId, outcome: Outcome) {
-        let now = self.clock.now();
-        if let Some(relaying) = &mut self.relaying {
-            relaying.request = None;
-            relaying.relay.handle_outcome(id, outcome, now);
-        }
-    }
-
     /// Performs what the cores ask for, until they ask for nothing, and starts the next transaction.
     fn settle(&mut self) {
         let now = self.clock.now();
@@ -371,56 +354,6 @@ impl Shell {
         self.tell_relay(agent, now);
     }
 
-    /// Tells the relay of an agent whose presence is known.
-    fn tell_relay(&mut self, agent: &AgentId, now: Now) {
-        let Some(relaying) = &mut self.relaying else { return };
-        let Some(view) = self.fleet.view(agent).filter(|view| view.presence.is_some()) else { return };
-        let status = if relaying.names { self.fleet.status(agent) } else { None };
-        let name = status.as_ref().map_or(agent.as_str(), |status| &status.agent.name);
-        relaying.relay.handle_agent(agent, Seen { online: view.online(), name, changed: true }, now);
-    }
-
-    fn enroll(&mut self, agent: &AgentId, enroll: radar_wire::enroll::Enroll, now: Now) {
-        let Some(relaying) = &mut self.relaying else {
-            warn!("{agent} brings an enrollment token, but no upstream is set (SERVER_URL)");
-            return;
-        };
-        match enroll.id.parse() {
-            Ok(upstream) => {
-                let token = radar_link::secret::Secret::new(enroll.token);
-                relaying.relay.handle_enroll_token(agent, upstream, token, now);
-            }
-            Err(error) => warn!("{agent}: its AGENT_ID cannot be used: {error}"),
-        }
-    }
-
-    fn perform_for_relay(&mut self, effect: relay::Effect, now: Now) {
-        let Some(relaying) = &mut self.relaying else { return };
-        match effect {
-            relay::Effect::Request(request) => {
-                let upstream = relaying.upstream.clone();
-                let task = Owned::spawn(async move { upstream.perform(request.call).await });
-                relaying.request = Some((request.id, task));
-            }
-            relay::Effect::List(agent) => {
-                let known = self.fleet.containers(&agent);
-                let list = known.map(|known| known.records.iter().map(ServerContainer::of).collect());
-                relaying.relay.handle_list(&agent, list, now);
-            }
-            relay::Effect::Store(agent, enrollment) => {
-                self.commits.account(UpstreamRow { agent, server: Arc::clone(&relaying.server), enrollment });
-            }
-            relay::Effect::Agent(agent, relay::Condition::Relayed) => {
-                let containers = relaying.relay.agent(&agent).map_or(0, |report| report.containers);
-                let plural = if containers == 1 { "" } else { "s" };
-                info!("{agent} is at the server, {containers} container{plural}");
-            }
-            relay::Effect::Agent(agent, condition) => say(condition.is_trouble(), &format!("{agent}: {condition}")),
-            relay::Effect::Server(condition) => say(condition.is_trouble(), &format!("server: {condition}")),
-            relay::Effect::Login(condition) => say(condition.is_trouble(), &format!("server login: {condition}")),
-        }
-    }
-
     /// What the store knew: the relay starts with it, and the log need not say it.
     fn remember(&mut self) {
         let now = self.clock.now();
@@ -432,64 +365,5 @@ impl Shell {
         if !views.is_empty() {
             info!("{} agents are known from before", views.len());
         }
-    }
-
-    /// Ends what is under way: the request, whose answer may be a secret that is given once; the transaction and
-    /// what was collected meanwhile; the session. What is not acknowledged comes again.
-    async fn finish(mut self) {
-        const REQUEST: Duration = Duration::from_secs(3);
-        const COMMIT: Duration = Duration::from_secs(3);
-        const GOODBYE: Duration = Duration::from_secs(2);
-        if let Some((id, mut task)) = self.relaying.as_mut().and_then(|relaying| relaying.request.take())
-            && let Ok(outcome) = tokio::time::timeout(REQUEST, task.value()).await
-        {
-            self.handle_answer(id, outcome);
-        }
-        let committed = async {
-            loop {
-                self.settle_for_good();
-                if !self.commits.is_busy() || self.commits.failing().is_some() {
-                    break;
-                }
-                let result = self.commits.ended().await;
-                self.handle_committed(result);
-            }
-        };
-        if tokio::time::timeout(COMMIT, committed).await.is_err() || self.commits.failing().is_some() {
-            warn!("stopping with {} messages not stored; the broker sends them again", self.commits.depth());
-        }
-        if self.link.works()
-            && let Err(error) = self.link.into_session().disconnect(GOODBYE).await
-        {
-            debug!("no goodbye to the broker: {error}");
-        }
-        // Both hold the store, whose end waits for the last of them.
-        drop((self.commits, self.tidying));
-        self.store.close().await;
-        drop(self.instance);
-    }
-
-    /// As [`settle`](Self::settle), but nothing new is asked of the server.
-    fn settle_for_good(&mut self) {
-        if let Some(relaying) = &mut self.relaying {
-            while let Some(effect) = relaying.relay.next_effect() {
-                if let relay::Effect::Store(agent, enrollment) = effect {
-                    self.commits.account(UpstreamRow { agent, server: Arc::clone(&relaying.server), enrollment });
-                }
-            }
-        }
-        if !self.commits.is_busy()
-            && let Some(durable) = self.commits.start(self.fleet.take_writes(), self.clock.now().mono)
-        {
-            self.handle_durable(durable);
-        }
-    }
-}
-
-fn say(trouble: bool, text: &str) {
-    if trouble {
-        warn!("{text}");
-    } else {
-        info!("{text}");
     }
 }
