@@ -154,10 +154,7 @@ impl Relay {
             let due = agent.presence_due(now);
             self.plan(id, due);
         } else if seen.changed {
-            if let Some(enrollment) = agent.enrollment.as_deref_mut() {
-                // What is new of an agent that is offline is to be told as well.
-                enrollment.told.offline &= seen.online;
-            }
+            agent.news = true;
             let due = agent.early_due(now);
             self.plan(id, due);
         }

@@ -63,6 +63,8 @@ pub(super) struct Agent {
     pub(super) early_floor: Duration,
     /// No turn for a change of presence before.
     pub(super) presence_floor: Duration,
+    /// It has changed since its list was taken; what is new of an agent that is offline is told as well.
+    pub(super) news: bool,
     pub(super) beats: u32,
     /// Failures of its own in a row.
     pub(super) failures: u32,
@@ -88,6 +90,7 @@ impl Agent {
             early: false,
             early_floor: Duration::ZERO,
             presence_floor: Duration::ZERO,
+            news: false,
             beats: 0,
             failures: 0,
             renewed: false,

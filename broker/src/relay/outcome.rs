@@ -123,6 +123,8 @@ impl Relay {
         agent.failures = 0;
         agent.hold = Duration::ZERO;
         agent.renewed = false;
+        // A change since the list was taken has planned another turn.
+        agent.news &= agent.due.is_some();
         agent.last = Some(LastBeat { wall: now.wall, containers: beat.containers, left_out: beat.left_out });
         agent.access.take_if(|_| !late);
         let mut news = false;

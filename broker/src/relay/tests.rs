@@ -6,6 +6,7 @@
 //! itself, by what `have` and `disk` set.
 
 mod enrolling;
+mod property;
 mod provisioning;
 mod queue;
 mod relaying;

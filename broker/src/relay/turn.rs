@@ -89,7 +89,7 @@ impl Relay {
             Standing::Enrolled => {
                 let news = match agent.online {
                     None => return,
-                    Some(online) => online || !enrollment.told.offline,
+                    Some(online) => online || agent.news || !enrollment.told.offline,
                 };
                 if news {
                     self.effects.push_back(Effect::List(turn.agent.clone()));

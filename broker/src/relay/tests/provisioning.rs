@@ -94,7 +94,7 @@ fn an_account_in_use_whose_secret_is_not_here_is_left_alone() {
         > login is Well
         > server is Well
         > agents web
-        5 agents used=radar-edge:house:pi!
+        5 agents orphan=radar-edge:house:pi used=radar-edge:house:pi!
         > pi is Taken
         +600 tick
         > agents web

@@ -167,7 +167,33 @@ fn an_agent_that_was_told_to_be_offline_is_not_told_of_again_after_a_restart() {
         > beat up-pi access-1 offline 2
         4 ok
         > server is Well
+        100 offline pi
+        ",
+    );
+}
+
+// RR8
+#[test]
+fn what_is_new_while_the_last_beat_is_on_its_way_is_told_too() {
+    check_with(
+        RelaySettings::default(),
+        [enrolled("pi")],
+        "
+        0 offline pi
+        > token up-pi secret-pi
+        0 ok
+        > beat up-pi access-1 offline 2
+        0 have pi 3
+        0 changed pi
+        0 ok
+        > server is Well
+        > pi is Relayed
         > store pi up-pi enrolled secret-pi offline
+        1 tick
+        > token up-pi secret-pi
+        1 ok
+        > beat up-pi access-3 offline 3
+        1 ok
         ",
     );
 }
