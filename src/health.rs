@@ -115,3 +115,37 @@ pub fn ask(directory: &Path) -> io::Result<Report> {
     (&mut stream).take(4096).read_to_end(&mut line)?;
     serde_json::from_slice(&line).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // E4
+    #[test]
+    fn it_is_well_while_the_broker_is_connected_whatever_the_engine_does() {
+        for (connected, engine, ok, words) in [
+            (true, Some(true), true, ("connected", "answers")),
+            (true, Some(false), true, ("connected", "unreachable")),
+            (true, None, true, ("connected", "unknown")),
+            (false, Some(true), false, ("away", "answers")),
+        ] {
+            let report = Report::new("pi", &Condition { connected, engine, waiting: 3 });
+            assert_eq!((report.ok, (&*report.broker, &*report.engine), report.waiting), (ok, words, 3));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_gets_the_report_and_the_socket_goes_with_its_listener() {
+        let directory = tempfile::tempdir().unwrap();
+        // What an earlier life left is no hindrance.
+        std::fs::write(socket(directory.path()), "").unwrap();
+        let listener = Listener::open(directory.path()).unwrap();
+        let report = Report::new("pi", &Condition { connected: true, engine: None, waiting: 0 });
+        let path = directory.path().to_owned();
+        let asked = tokio::task::spawn_blocking(move || ask(&path));
+        answer(&listener.next().await.unwrap(), &report);
+        assert_eq!(asked.await.unwrap().unwrap(), report);
+        drop(listener);
+        assert!(ask(directory.path()).is_err() && !socket(directory.path()).exists());
+    }
+}
