@@ -14,12 +14,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Whatever the file system says; the text names the path.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    replace(path, bytes, mode).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot write {}: {error}", path.display()),
-        )
-    })
+    replace(path, bytes, mode)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))
 }
 
 /// The content of `path`, or `None` when there is no such file.
@@ -30,10 +26,7 @@ pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io::Error::new(
-            error.kind(),
-            format!("cannot read {}: {error}", path.display()),
-        )),
+        Err(error) => Err(io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
     }
 }
 
@@ -49,12 +42,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     // The mode of `open` counts for a new file only, and is cut by the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
@@ -62,9 +50,7 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
     let mut temporary = OsString::from(".");
     temporary.push(name);
     temporary.push(".new");
@@ -111,10 +97,7 @@ mod tests {
 
         let error = write_atomic(&path, b"new", 0o600).unwrap_err();
 
-        assert!(
-            error.to_string().contains(&path.display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(path.is_dir());
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
     }

@@ -75,21 +75,11 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     // A lone word that is no level would be taken for a target, and silence everything else.
     let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
     let level: String = level.to_ascii_lowercase().split_whitespace().collect();
-    let stray = level
-        .split(',')
-        .find(|part| !part.contains('=') && !known(part));
+    let stray = level.split(',').find(|part| !part.contains('=') && !known(part));
     if stray.is_some() {
-        return Err(LoggingError::Level {
-            level,
-            source: None,
-        });
+        return Err(LoggingError::Level { level, source: None });
     }
-    EnvFilter::builder()
-        .parse(&level)
-        .map_err(|source| LoggingError::Level {
-            level,
-            source: Some(source),
-        })
+    EnvFilter::builder().parse(&level).map_err(|source| LoggingError::Level { level, source: Some(source) })
 }
 
 #[cfg(test)]
@@ -99,14 +89,7 @@ mod tests {
     // DM19
     #[test]
     fn levels_are_words_or_words_per_target() {
-        for level in [
-            "info",
-            "WARN",
-            "off",
-            "radar_agent=debug,warn",
-            "info, rumqttc=trace",
-            "error",
-        ] {
+        for level in ["info", "WARN", "off", "radar_agent=debug,warn", "info, rumqttc=trace", "error"] {
             assert!(filter(level).is_ok(), "{level}");
         }
     }
@@ -116,23 +99,14 @@ mod tests {
     fn what_is_no_level_is_refused_by_name() {
         for level in ["loud", "", "info,", "radar_agent=loud", "info,verbose"] {
             let error = filter(level).unwrap_err().to_string();
-            assert!(
-                error.contains(&format!("`{level}`")) && error.contains("info"),
-                "{error}"
-            );
+            assert!(error.contains(&format!("`{level}`")) && error.contains("info"), "{error}");
         }
     }
 
     #[test]
     fn a_second_start_is_refused() {
         assert!(start(Format::Text, "off", true).is_ok());
-        assert!(matches!(
-            start(Format::Json, "off", false),
-            Err(LoggingError::Twice)
-        ));
-        assert!(matches!(
-            start(Format::Json, "loud", false),
-            Err(LoggingError::Level { .. })
-        ));
+        assert!(matches!(start(Format::Json, "off", false), Err(LoggingError::Twice)));
+        assert!(matches!(start(Format::Json, "loud", false), Err(LoggingError::Level { .. })));
     }
 }

@@ -80,10 +80,7 @@ mod tests {
     #[test]
     fn two_pacers_do_not_wait_alike() {
         let waits = |mut pacer: Pacer| (0..8).map(|_| pacer.next_wait()).collect::<Vec<_>>();
-        assert_ne!(
-            waits(Pacer::new(FIRST, MOST)),
-            waits(Pacer::new(FIRST, MOST))
-        );
+        assert_ne!(waits(Pacer::new(FIRST, MOST)), waits(Pacer::new(FIRST, MOST)));
     }
 
     #[test]

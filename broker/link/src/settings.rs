@@ -100,9 +100,7 @@ pub enum SettingsError {
         why: String,
     },
     /// A setting without a default is not given.
-    #[error(
-        "{variable} is not set; give it in the environment, or as `{key}` in the configuration file ({sentence})"
-    )]
+    #[error("{variable} is not set; give it in the environment, or as `{key}` in the configuration file ({sentence})")]
     Missing {
         /// The variable.
         variable: &'static str,

@@ -105,11 +105,7 @@ impl Tasks {
         let mut late: Vec<_> = self.names.into_values().collect();
         late.sort_unstable();
         failures.extend(late.into_iter().map(|name| TaskError::Late { name }));
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failures)
-        }
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
     fn ended(&mut self, joined: Result<(Id, anyhow::Result<()>), JoinError>) -> Ended {
@@ -121,10 +117,7 @@ impl Tasks {
         let result = match joined {
             Ok((_, Ok(()))) => Ok(()),
             Ok((_, Err(source))) => Err(TaskError::Failed { name, source }),
-            Err(error) => Err(TaskError::Panicked {
-                name,
-                text: panic_text(error),
-            }),
+            Err(error) => Err(TaskError::Panicked { name, text: panic_text(error) }),
         };
         Ended { name, result }
     }

@@ -21,30 +21,16 @@ pub struct Clock {
 
 impl Clock {
     /// Starts the monotonic time at zero.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the room that reads clocks"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the room that reads clocks")]
     pub fn start() -> Self {
-        Self {
-            start: tokio::time::Instant::now(),
-        }
+        Self { start: tokio::time::Instant::now() }
     }
 
     /// Reads both clocks. A wall clock before 1970 reads as 0.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the room that reads clocks"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the room that reads clocks")]
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
-        Now {
-            mono: self.start.elapsed(),
-            wall: i64::try_from(wall).unwrap_or(i64::MAX),
-        }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Now { mono: self.start.elapsed(), wall: i64::try_from(wall).unwrap_or(i64::MAX) }
     }
 
     /// Waits until the monotonic time `mono`, or for ever when there is none: the shell's arm
@@ -72,9 +58,6 @@ mod tests {
     #[test]
     fn the_wall_clock_is_in_milliseconds_of_this_century() {
         let wall = Clock::start().now().wall;
-        assert!(
-            (1_700_000_000_000..10_000_000_000_000).contains(&wall),
-            "{wall}"
-        );
+        assert!((1_700_000_000_000..10_000_000_000_000).contains(&wall), "{wall}");
     }
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, Packet, PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode,
-};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event as Polled, EventLoop};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -92,17 +90,7 @@ impl Driver {
         dropped: Arc<AtomicU64>,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, taken) = mpsc::channel(options::events(&settings) + LOOSE_RECEIVED);
-        (
-            Self {
-                settings,
-                wills,
-                events,
-                orders,
-                dropped,
-                clock: Clock::start(),
-            },
-            taken,
-        )
+        (Self { settings, wills, events, orders, dropped, clock: Clock::start() }, taken)
     }
 
     /// Connects again and again until it is told to stop; says whether the last goodbye went out.
@@ -132,26 +120,13 @@ impl Driver {
                 End::Raised => (Reason::Raised, Duration::ZERO),
                 End::Closed(_) if rival => {
                     let client_id = self.settings.client_id.clone();
-                    (
-                        Reason::TakenOver {
-                            client_id,
-                            certain: false,
-                        },
-                        pacing::spread(reconnect.taken_over),
-                    )
+                    (Reason::TakenOver { client_id, certain: false }, pacing::spread(reconnect.taken_over))
                 }
-                End::Lost(reason @ Reason::TakenOver { .. }) => {
-                    (reason, pacing::spread(reconnect.taken_over))
-                }
+                End::Lost(reason @ Reason::TakenOver { .. }) => (reason, pacing::spread(reconnect.taken_over)),
                 End::Lost(reason) | End::Closed(reason) => (reason, pacer.next_wait()),
             };
             debug!(number, %reason, ?retry_in, "no connection");
-            if self
-                .events
-                .send(Event::Disconnected(reason, retry_in))
-                .await
-                .is_err()
-            {
+            if self.events.send(Event::Disconnected(reason, retry_in)).await.is_err() {
                 return Err(DisconnectError::NotConnected);
             }
             ends += 1;
@@ -178,23 +153,15 @@ impl Driver {
     }
 
     /// One connection, from its making to its end.
-    async fn connection(
-        &mut self,
-        number: u64,
-        numbers: &Numbers,
-        connected_at: &mut Option<Duration>,
-    ) -> End {
+    async fn connection(&mut self, number: u64, numbers: &Numbers, connected_at: &mut Option<Duration>) -> End {
         let will = (self.wills)(number);
         let settings = self.settings.clone();
-        let prepared =
-            tokio::task::spawn_blocking(move || options::for_attempt(&settings, will)).await;
+        let prepared = tokio::task::spawn_blocking(move || options::for_attempt(&settings, will)).await;
         let options = match prepared {
             Ok(Ok(options)) => options,
             Ok(Err(error)) => return End::Lost(Reason::Tls(error.to_string())),
             Err(error) => {
-                return End::Lost(Reason::Network(format!(
-                    "the attempt was given up: {error}"
-                )));
+                return End::Lost(Reason::Network(format!("the attempt was given up: {error}")));
             }
         };
         let (client, mut eventloop) = AsyncClient::new(options, options::requests(&self.settings));
@@ -225,9 +192,7 @@ impl Driver {
         };
         match polled {
             Ok(Ok(Polled::Incoming(Packet::ConnAck(connack)))) => Ok(connack),
-            Ok(Ok(other)) => Err(End::Lost(Reason::Network(format!(
-                "the broker began with {other:?}"
-            )))),
+            Ok(Ok(other)) => Err(End::Lost(Reason::Network(format!("the broker began with {other:?}")))),
             Ok(Err(error)) => Err(End::Lost(Reason::of(&error, &self.settings, false))),
             Err(_) => Err(End::Lost(Reason::silence(limit))),
         }
@@ -235,20 +200,12 @@ impl Driver {
 
     /// Subscribes, then hands the client to the session, so that nothing is published before.
     fn greet(&self, number: u64, connack: &ConnAck, client: &AsyncClient) -> Result<(), Reason> {
-        let filters = self
-            .settings
-            .subscriptions
-            .iter()
-            .map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+        let filters = self.settings.subscriptions.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
         if !self.settings.subscriptions.is_empty() && client.try_subscribe_many(filters).is_err() {
-            return Err(Reason::Network(
-                "the subscriptions were not taken".to_owned(),
-            ));
+            return Err(Reason::Network("the subscriptions were not taken".to_owned()));
         }
         let properties = connack.properties.as_ref();
-        let broker_window = properties
-            .and_then(|properties| properties.receive_max)
-            .unwrap_or(u16::MAX);
+        let broker_window = properties.and_then(|properties| properties.receive_max).unwrap_or(u16::MAX);
         self.tell(Event::Connected(Connected {
             number,
             session_present: connack.session_present,
@@ -266,20 +223,13 @@ impl Driver {
         let mut closing = false;
         loop {
             let polled = {
-                let mut poll = pin!(timeout(
-                    if closing { CLOSING } else { limit },
-                    eventloop.poll()
-                ));
+                let mut poll = pin!(timeout(if closing { CLOSING } else { limit }, eventloop.poll()));
                 loop {
                     let orders = *self.orders.borrow_and_update();
                     if goodbye.is_none() && (orders.stop || orders.above >= number) {
                         let asked = client.try_disconnect();
                         debug!(number, ?asked, "goodbye");
-                        goodbye = Some(if orders.stop {
-                            End::Stopped(Ok(()))
-                        } else {
-                            End::Raised
-                        });
+                        goodbye = Some(if orders.stop { End::Stopped(Ok(())) } else { End::Raised });
                     }
                     tokio::select! {
                         biased;
@@ -319,11 +269,7 @@ impl Driver {
             }
         }
         let reason = Reason::of(error, &self.settings, true);
-        if reason::is_silent(error) {
-            End::Closed(reason)
-        } else {
-            End::Lost(reason)
-        }
+        if reason::is_silent(error) { End::Closed(reason) } else { End::Lost(reason) }
     }
 
     fn pass_on(&self, event: Polled) -> Result<(), Reason> {
@@ -354,9 +300,7 @@ impl Driver {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload,
             retain: publish.retain,
-            content_type: publish
-                .properties
-                .and_then(|properties| properties.content_type),
+            content_type: publish.properties.and_then(|properties| properties.content_type),
             ack: None,
         };
         self.tell(Event::Received(message, packet))
@@ -369,13 +313,9 @@ impl Driver {
                 SubscribeReasonCode::Success(_) => Event::Subscribed(filter.clone()),
                 SubscribeReasonCode::NotAuthorized => Event::SubscriptionRefused(
                     filter.clone(),
-                    "the broker does not let the account read this topic; check its access rules"
-                        .to_owned(),
+                    "the broker does not let the account read this topic; check its access rules".to_owned(),
                 ),
-                code => Event::SubscriptionRefused(
-                    filter.clone(),
-                    format!("the broker answers {code:?}"),
-                ),
+                code => Event::SubscriptionRefused(filter.clone(), format!("the broker answers {code:?}")),
             })?;
         }
         Ok(())
@@ -396,12 +336,9 @@ fn answered(puback: &PubAck) -> Event {
         PubAckReason::Success => Delivery::Accepted,
         PubAckReason::NoMatchingSubscribers => Delivery::NoSubscriber,
         PubAckReason::NotAuthorized => Delivery::Refused(
-            "the broker does not let the account publish on this topic; check its access rules"
-                .to_owned(),
+            "the broker does not let the account publish on this topic; check its access rules".to_owned(),
         ),
-        PubAckReason::QuotaExceeded => {
-            Delivery::Refused("a limit of the broker is exceeded".to_owned())
-        }
+        PubAckReason::QuotaExceeded => Delivery::Refused("a limit of the broker is exceeded".to_owned()),
         reason => Delivery::Refused(format!("the broker answers {reason:?}")),
     };
     Event::Answered(puback.pkid, outcome)

@@ -17,18 +17,12 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(window: u16) -> Self {
-        Self {
-            window: usize::from(window),
-            asked: VecDeque::new(),
-            sent: BTreeMap::new(),
-            loose: 0,
-        }
+        Self { window: usize::from(window), asked: VecDeque::new(), sent: BTreeMap::new(), loose: 0 }
     }
 
     /// How many more may be asked for.
     pub(super) fn free(&self) -> usize {
-        self.window
-            .saturating_sub(self.asked.len() + self.sent.len())
+        self.window.saturating_sub(self.asked.len() + self.sent.len())
     }
 
     /// How many more of QoS 0 may be asked for.
@@ -82,10 +76,7 @@ mod tests {
         assert_eq!(flight.answered(7), None, "not sent yet");
         flight.sent(7);
         assert_eq!(flight.free(), 1);
-        assert_eq!(
-            (flight.answered(7), flight.answered(5)),
-            (Some(72), Some(70))
-        );
+        assert_eq!((flight.answered(7), flight.answered(5)), (Some(72), Some(70)));
         assert_eq!(flight.free(), 3);
     }
 

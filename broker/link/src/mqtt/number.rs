@@ -28,11 +28,7 @@ impl Numbers {
                         None
                     }
                 };
-                tokio::task::spawn_blocking(read)
-                    .await
-                    .ok()
-                    .flatten()
-                    .unwrap_or(0)
+                tokio::task::spawn_blocking(read).await.ok().flatten().unwrap_or(0)
             }
         };
         Self { last, file }

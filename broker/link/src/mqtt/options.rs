@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnectProperties, LastWill, LastWillProperties, PublishProperties,
-};
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, LastWillProperties, PublishProperties};
 use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 
 use super::flight::LOOSE;
@@ -26,53 +24,27 @@ pub(super) fn check(settings: &Settings) -> Result<(), SetupError> {
         ("MQTT_CERT_FILE", &settings.cert_file),
         ("MQTT_KEY_FILE", &settings.key_file),
     ];
-    if let Some((setting, _)) = certificates
-        .iter()
-        .find(|(_, file)| file.is_some() && !url.is_encrypted())
-    {
-        return Err(SetupError::NotEncrypted {
-            setting,
-            url: url.clone(),
-        });
+    if let Some((setting, _)) = certificates.iter().find(|(_, file)| file.is_some() && !url.is_encrypted()) {
+        return Err(SetupError::NotEncrypted { setting, url: url.clone() });
     }
     match (&settings.cert_file, &settings.key_file) {
         (Some(_), None) => {
-            return Err(SetupError::HalfCertificate {
-                present: "MQTT_CERT_FILE",
-                missing: "MQTT_KEY_FILE",
-            });
+            return Err(SetupError::HalfCertificate { present: "MQTT_CERT_FILE", missing: "MQTT_KEY_FILE" });
         }
         (None, Some(_)) => {
-            return Err(SetupError::HalfCertificate {
-                present: "MQTT_KEY_FILE",
-                missing: "MQTT_CERT_FILE",
-            });
+            return Err(SetupError::HalfCertificate { present: "MQTT_KEY_FILE", missing: "MQTT_CERT_FILE" });
         }
         _ => {}
     }
     if settings.password.is_some() && settings.username.is_none() {
         return Err(SetupError::PasswordAlone);
     }
-    let unusable = |what, value: &str, why| {
-        Err(SetupError::Unusable {
-            what,
-            value: value.to_owned(),
-            why,
-        })
-    };
+    let unusable = |what, value: &str, why| Err(SetupError::Unusable { what, value: value.to_owned(), why });
     if settings.client_id.is_empty() || settings.client_id.len() > usize::from(u16::MAX) {
         return unusable("client id", &settings.client_id, "it is empty or too long");
     }
-    if let Some(filter) = settings
-        .subscriptions
-        .iter()
-        .find(|filter| !is_filter(filter))
-    {
-        return unusable(
-            "topic filter",
-            filter,
-            "it is empty, too long, or has a wildcard where none can be",
-        );
+    if let Some(filter) = settings.subscriptions.iter().find(|filter| !is_filter(filter)) {
+        return unusable("topic filter", filter, "it is empty, too long, or has a wildcard where none can be");
     }
     if url.is_encrypted() {
         tls::client_config(settings)?;
@@ -87,16 +59,11 @@ fn is_filter(filter: &str) -> bool {
         "#" => at + 1 == levels.len(),
         level => !level.contains(['+', '#', '\0']),
     };
-    !filter.is_empty()
-        && filter.len() <= usize::from(u16::MAX)
-        && levels.iter().enumerate().all(good)
+    !filter.is_empty() && filter.len() <= usize::from(u16::MAX) && levels.iter().enumerate().all(good)
 }
 
 /// The options of one attempt. Reads the certificates again, since they may have been renewed.
-pub(super) fn for_attempt(
-    settings: &Settings,
-    will: Option<Will>,
-) -> Result<MqttOptions, tls::TlsError> {
+pub(super) fn for_attempt(settings: &Settings, will: Option<Will>) -> Result<MqttOptions, tls::TlsError> {
     let url = &settings.url;
     let encrypted = || tls::client_config(settings).map(TlsConfiguration::Rustls);
     let transport = match url.scheme {
@@ -116,11 +83,7 @@ pub(super) fn for_attempt(
     options
         .set_transport(transport)
         .set_network_options(network)
-        .set_keep_alive(
-            settings
-                .keep_alive
-                .clamp(SHORTEST_KEEP_ALIVE, LONGEST_KEEP_ALIVE),
-        )
+        .set_keep_alive(settings.keep_alive.clamp(SHORTEST_KEEP_ALIVE, LONGEST_KEEP_ALIVE))
         .set_clean_start(settings.clean_start)
         .set_connection_timeout(settings.reconnect.timeout.as_secs().max(1))
         .set_connect_properties(ConnectProperties {
@@ -135,11 +98,7 @@ pub(super) fn for_attempt(
         // many publishes as this are under way.
         .set_outgoing_inflight_upper_limit(settings.window.max(1).saturating_add(1));
     if let Some(username) = &settings.username {
-        let password = settings
-            .password
-            .as_ref()
-            .map(|password| password.expose())
-            .unwrap_or_default();
+        let password = settings.password.as_ref().map(|password| password.expose()).unwrap_or_default();
         options.set_credentials(username, password);
     }
     if let Some(will) = will {
@@ -158,22 +117,11 @@ pub(super) fn requests(settings: &Settings) -> usize {
 /// publish is sent and answered, every received message is unacknowledged, every filter has
 /// its answer, and there is a beginning and an end.
 pub(super) fn events(settings: &Settings) -> usize {
-    2 * usize::from(settings.window)
-        + LOOSE
-        + usize::from(settings.receive_max)
-        + settings.subscriptions.len()
-        + 8
+    2 * usize::from(settings.window) + LOOSE + usize::from(settings.receive_max) + settings.subscriptions.len() + 8
 }
 
 fn last_will(will: Will) -> LastWill {
-    let Message {
-        topic,
-        payload,
-        retain,
-        qos,
-        content_type,
-        expiry,
-    } = will.message;
+    let Message { topic, payload, retain, qos, content_type, expiry } = will.message;
     LastWill {
         topic: topic.into(),
         message: payload,
@@ -227,70 +175,19 @@ mod tests {
     fn settings_that_do_not_fit_are_refused_by_name() {
         let file = || Some(PathBuf::from("/nowhere/file.pem"));
         for (broken, words) in [
-            (
-                Settings {
-                    ca_file: file(),
-                    ..settings("mqtt://b")
-                },
-                ["MQTT_CA_FILE", "mqtts://"],
-            ),
-            (
-                Settings {
-                    cert_file: file(),
-                    ..settings("mqtts://b")
-                },
-                ["MQTT_CERT_FILE", "MQTT_KEY_FILE is not"],
-            ),
-            (
-                Settings {
-                    key_file: file(),
-                    ..settings("wss://b")
-                },
-                ["MQTT_KEY_FILE", "MQTT_CERT_FILE is not"],
-            ),
-            (
-                Settings {
-                    password: Some(Secret::new("x")),
-                    ..settings("mqtt://b")
-                },
-                ["MQTT_PASSWORD", "MQTT_USERNAME"],
-            ),
-            (
-                Settings {
-                    client_id: String::new(),
-                    ..settings("mqtt://b")
-                },
-                ["client id", "empty"],
-            ),
-            (
-                Settings {
-                    subscriptions: vec!["a/#/b".into()],
-                    ..settings("mqtt://b")
-                },
-                ["`a/#/b`", "wildcard"],
-            ),
-            (
-                Settings {
-                    subscriptions: vec!["a/b+".into()],
-                    ..settings("mqtt://b")
-                },
-                ["`a/b+`", "wildcard"],
-            ),
-            (
-                Settings {
-                    ca_file: file(),
-                    ..settings("mqtts://b")
-                },
-                ["MQTT_CA_FILE", "/nowhere/file.pem"],
-            ),
+            (Settings { ca_file: file(), ..settings("mqtt://b") }, ["MQTT_CA_FILE", "mqtts://"]),
+            (Settings { cert_file: file(), ..settings("mqtts://b") }, ["MQTT_CERT_FILE", "MQTT_KEY_FILE is not"]),
+            (Settings { key_file: file(), ..settings("wss://b") }, ["MQTT_KEY_FILE", "MQTT_CERT_FILE is not"]),
+            (Settings { password: Some(Secret::new("x")), ..settings("mqtt://b") }, ["MQTT_PASSWORD", "MQTT_USERNAME"]),
+            (Settings { client_id: String::new(), ..settings("mqtt://b") }, ["client id", "empty"]),
+            (Settings { subscriptions: vec!["a/#/b".into()], ..settings("mqtt://b") }, ["`a/#/b`", "wildcard"]),
+            (Settings { subscriptions: vec!["a/b+".into()], ..settings("mqtt://b") }, ["`a/b+`", "wildcard"]),
+            (Settings { ca_file: file(), ..settings("mqtts://b") }, ["MQTT_CA_FILE", "/nowhere/file.pem"]),
         ] {
             let error = check(&broken).unwrap_err().to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
-        let good = Settings {
-            subscriptions: vec!["a/+/b".into(), "#".into()],
-            ..settings("mqtt://b")
-        };
+        let good = Settings { subscriptions: vec!["a/+/b".into(), "#".into()], ..settings("mqtt://b") };
         assert!(check(&good).is_ok());
     }
 
@@ -308,13 +205,7 @@ mod tests {
         assert_eq!(options.keep_alive(), SHORTEST_KEEP_ALIVE);
         assert_eq!(options.receive_maximum(), Some(1));
         assert_eq!(options.session_expiry_interval(), Some(u32::MAX));
-        let slow = Settings {
-            keep_alive: Duration::MAX,
-            ..settings("mqtt://b")
-        };
-        assert_eq!(
-            for_attempt(&slow, None).unwrap().keep_alive(),
-            LONGEST_KEEP_ALIVE
-        );
+        let slow = Settings { keep_alive: Duration::MAX, ..settings("mqtt://b") };
+        assert_eq!(for_attempt(&slow, None).unwrap().keep_alive(), LONGEST_KEEP_ALIVE);
     }
 }

@@ -37,25 +37,14 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Network(text) | Self::Tls(text) | Self::Refused(text) | Self::Server(text) => {
-                f.write_str(text)
-            }
+            Self::Network(text) | Self::Tls(text) | Self::Refused(text) | Self::Server(text) => f.write_str(text),
             Self::TakenOver { client_id, certain } => {
-                let how = if *certain {
-                    "another client has"
-                } else {
-                    "most likely another client has"
-                };
-                write!(
-                    f,
-                    "{how} taken the session over: two programs use the client id `{client_id}`"
-                )?;
+                let how = if *certain { "another client has" } else { "most likely another client has" };
+                write!(f, "{how} taken the session over: two programs use the client id `{client_id}`")?;
                 if *certain {
                     return Ok(());
                 }
-                f.write_str(
-                    " (the broker closes every connection soon after accepting it, without a word)",
-                )
+                f.write_str(" (the broker closes every connection soon after accepting it, without a word)")
             }
 
             Self::Raised => f.write_str("reconnecting with a greater connection number"),
@@ -66,10 +55,7 @@ impl fmt::Display for Reason {
 impl Reason {
     /// Nothing came or went for too long.
     pub(super) fn silence(limit: std::time::Duration) -> Self {
-        Self::Network(format!(
-            "the broker took nothing and said nothing for {} s",
-            limit.as_secs()
-        ))
+        Self::Network(format!("the broker took nothing and said nothing for {} s", limit.as_secs()))
     }
 
     /// Reads rumqttc's error. `connected` tells the end of a connection from a failed attempt.
@@ -80,10 +66,7 @@ impl Reason {
             ConnectionError::MqttState(StateError::ConnFail { reason }) => {
                 return refused(*reason, settings);
             }
-            ConnectionError::MqttState(StateError::ServerDisconnect {
-                reason_code,
-                reason_string,
-            }) => {
+            ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
                 return dismissed(*reason_code, reason_string.as_deref(), settings);
             }
             ConnectionError::Timeout(_) => {
@@ -96,9 +79,7 @@ impl Reason {
             ConnectionError::MqttState(StateError::ConnectionAborted) => {
                 return closed(settings, connected);
             }
-            ConnectionError::MqttState(StateError::Deserialization(
-                PacketError::InvalidConnectReturnCode(code),
-            )) => {
+            ConnectionError::MqttState(StateError::Deserialization(PacketError::InvalidConnectReturnCode(code))) => {
                 // Codes below 128 are those of MQTT 3.1.1.
                 return Self::Refused(format!(
                     "{broker} does not speak MQTT 5 (it answers with code {code}); a broker with MQTT 5 is needed, for example Mosquitto 1.6 or newer"
@@ -129,9 +110,7 @@ fn refused(code: ConnectReturnCode, settings: &Settings) -> Reason {
     Reason::Refused(match code {
         Code::BadUserNamePassword => format!("the broker does not accept {account}"),
         Code::NotAuthorized => {
-            format!(
-                "the broker does not authorize {account}, and whether the account may use the client id `{id}`"
-            )
+            format!("the broker does not authorize {account}, and whether the account may use the client id `{id}`")
         }
         Code::ClientIdentifierNotValid | Code::BadClientId => {
             format!("the broker does not accept the client id `{id}`")
@@ -146,12 +125,8 @@ fn refused(code: ConnectReturnCode, settings: &Settings) -> Reason {
         Code::QuotaExceeded | Code::ConnectionRateExceeded => {
             "the broker has too many connections; raise its limits".to_owned()
         }
-        Code::PacketTooLarge => {
-            "the broker finds the connect packet too large: the will is too long".to_owned()
-        }
-        Code::UseAnotherServer | Code::ServerMoved => {
-            "the broker wants another server used; set MQTT_URL".to_owned()
-        }
+        Code::PacketTooLarge => "the broker finds the connect packet too large: the will is too long".to_owned(),
+        Code::UseAnotherServer | Code::ServerMoved => "the broker wants another server used; set MQTT_URL".to_owned(),
         code => format!("the broker refuses the connection ({code:?})"),
     })
 }
@@ -160,10 +135,7 @@ fn dismissed(code: DisconnectReasonCode, said: Option<&str>, settings: &Settings
     use DisconnectReasonCode as Code;
     let text = match code {
         Code::SessionTakenOver => {
-            return Reason::TakenOver {
-                client_id: settings.client_id.clone(),
-                certain: true,
-            };
+            return Reason::TakenOver { client_id: settings.client_id.clone(), certain: true };
         }
         Code::ServerShuttingDown => "the broker is shutting down",
         Code::ServerBusy => "the broker is busy",
@@ -175,11 +147,7 @@ fn dismissed(code: DisconnectReasonCode, said: Option<&str>, settings: &Settings
         Code::ReceiveMaximumExceeded => "we sent more than the broker takes at once",
         _ => "",
     };
-    let text = if text.is_empty() {
-        format!("the broker ended the connection ({code:?})")
-    } else {
-        text.to_owned()
-    };
+    let text = if text.is_empty() { format!("the broker ended the connection ({code:?})") } else { text.to_owned() };
     Reason::Server(match said {
         Some(said) => format!("{text}: {said}"),
         None => text,
@@ -217,10 +185,7 @@ fn network(error: &io::Error, settings: &Settings, connected: bool) -> Reason {
         }
         // The standard library gives a failed name lookup no kind of its own.
         _ if error.to_string().contains("lookup address") => {
-            format!(
-                "the name `{}` cannot be resolved; check MQTT_URL and the host's DNS ({error})",
-                url.host
-            )
+            format!("the name `{}` cannot be resolved; check MQTT_URL and the host's DNS ({error})", url.host)
         }
         _ => format!("cannot connect to {url}: {error}"),
     })
@@ -234,17 +199,11 @@ fn tls(error: &rustls::Error, settings: &Settings) -> String {
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => format!(
             "the certificate of {host} is not signed by an authority that is trusted here; name the right CA certificate in MQTT_CA_FILE"
         ),
-        rustls::Error::InvalidCertificate(
-            Certificate::Expired | Certificate::ExpiredContext { .. },
-        ) => {
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
             format!("the certificate of {host} has expired, or the clock of this host is wrong")
         }
-        rustls::Error::InvalidCertificate(
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. },
-        ) => {
-            format!(
-                "the certificate of {host} is not valid yet, or the clock of this host is wrong"
-            )
+        rustls::Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            format!("the certificate of {host} is not valid yet, or the clock of this host is wrong")
         }
         rustls::Error::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
@@ -252,13 +211,10 @@ fn tls(error: &rustls::Error, settings: &Settings) -> String {
             "the certificate of the broker is not made for the name `{host}`; use one of its names in MQTT_URL ({error})"
         ),
         rustls::Error::AlertReceived(Alert::CertificateRequired) => {
-            "the broker asks for a client certificate; set MQTT_CERT_FILE and MQTT_KEY_FILE"
-                .to_owned()
+            "the broker asks for a client certificate; set MQTT_CERT_FILE and MQTT_KEY_FILE".to_owned()
         }
         rustls::Error::AlertReceived(alert) if settings.cert_file.is_some() => {
-            format!(
-                "the broker does not accept the client certificate of MQTT_CERT_FILE ({alert:?})"
-            )
+            format!("the broker does not accept the client certificate of MQTT_CERT_FILE ({alert:?})")
         }
         rustls::Error::AlertReceived(alert) => {
             format!(
@@ -266,10 +222,7 @@ fn tls(error: &rustls::Error, settings: &Settings) -> String {
             )
         }
         rustls::Error::InvalidMessage(_) => {
-            format!(
-                "{} does not speak TLS; the port may be one for mqtt:// or ws://",
-                settings.url
-            )
+            format!("{} does not speak TLS; the port may be one for mqtt:// or ws://", settings.url)
         }
         error => format!("TLS with {host} failed: {error}"),
     }
@@ -281,10 +234,7 @@ pub(super) fn is_silent(error: &ConnectionError) -> bool {
     match error {
         ConnectionError::MqttState(StateError::ConnectionAborted) => true,
         error => find::<io::Error>(error).is_some_and(|error| {
-            matches!(
-                error.kind(),
-                Kind::ConnectionReset | Kind::BrokenPipe | Kind::UnexpectedEof
-            )
+            matches!(error.kind(), Kind::ConnectionReset | Kind::BrokenPipe | Kind::UnexpectedEof)
         }),
     }
 }
@@ -300,10 +250,7 @@ fn find<'a, T: Error + 'static>(error: &'a ConnectionError) -> Option<&'a T> {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        cause = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };

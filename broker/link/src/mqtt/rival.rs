@@ -28,11 +28,7 @@ impl Rival {
     /// Suspects a rival from the `limit`-th end on, when each connection was not longer than
     /// `short`, which is to be the longest wait before a rival returns.
     pub(super) fn new(limit: u32, short: Duration) -> Self {
-        Self {
-            limit,
-            short,
-            count: 0,
-        }
+        Self { limit, short, count: 0 }
     }
 
     /// Whether this end is the work of a rival. Once one is known, a long connection does not

@@ -97,14 +97,7 @@ impl Session {
         let (orders, given) = watch::channel(Orders::default());
         let dropped = Arc::default();
         let (driver, events) = Driver::new(settings, wills, given, Arc::clone(&dropped));
-        Ok(Self {
-            manual_acks,
-            live: None,
-            events,
-            orders,
-            dropped,
-            driver: Owned::spawn(driver.drive()),
-        })
+        Ok(Self { manual_acks, live: None, events, orders, dropped, driver: Owned::spawn(driver.drive()) })
     }
 
     /// Waits for the next notice. Cancel-safe: what is not returned is not lost.
@@ -124,27 +117,10 @@ impl Session {
 
     fn handle(&mut self, event: Event) -> Option<Notice> {
         match event {
-            Event::Connected(Connected {
-                number,
-                session_present,
-                max_packet,
-                window,
-                client,
-            }) => {
+            Event::Connected(Connected { number, session_present, max_packet, window, client }) => {
                 let flight = Flight::new(window);
-                self.live = Some(Live {
-                    number,
-                    max_packet,
-                    client,
-                    flight,
-                    unacknowledged: BTreeSet::new(),
-                });
-                Some(Notice::Connected {
-                    number,
-                    session_present,
-                    max_packet,
-                    window,
-                })
+                self.live = Some(Live { number, max_packet, client, flight, unacknowledged: BTreeSet::new() });
+                Some(Notice::Connected { number, session_present, max_packet, window })
             }
             Event::Disconnected(reason, retry_in) => {
                 self.live = None;
@@ -163,10 +139,7 @@ impl Session {
                 if let (Some(live), Some(packet)) = (&mut self.live, packet) {
                     live.unacknowledged.insert(packet);
                     if self.manual_acks {
-                        message.ack = Some(AckToken {
-                            connection: live.number,
-                            packet,
-                        });
+                        message.ack = Some(AckToken { connection: live.number, packet });
                     } else {
                         live.acknowledge(packet);
                     }
@@ -174,9 +147,7 @@ impl Session {
                 Some(Notice::Received(message))
             }
             Event::Subscribed(filter) => Some(Notice::Subscribed { filter }),
-            Event::SubscriptionRefused(filter, reason) => {
-                Some(Notice::SubscriptionRefused { filter, reason })
-            }
+            Event::SubscriptionRefused(filter, reason) => Some(Notice::SubscriptionRefused { filter, reason }),
         }
     }
 
@@ -189,10 +160,7 @@ impl Session {
     pub fn publish(&mut self, key: u64, message: Message) -> Result<(), PublishError> {
         let live = self.live.as_mut().ok_or(PublishError::NotConnected)?;
         let topic = &message.topic;
-        if topic.is_empty()
-            || topic.len() > usize::from(u16::MAX)
-            || topic.contains(['+', '#', '\0'])
-        {
+        if topic.is_empty() || topic.len() > usize::from(u16::MAX) || topic.contains(['+', '#', '\0']) {
             return Err(PublishError::Topic(message.topic));
         }
         let free = match message.qos {
@@ -202,22 +170,13 @@ impl Session {
         if free == 0 {
             return Err(PublishError::WindowFull);
         }
-        let max = live
-            .max_packet
-            .unwrap_or(LARGEST_PACKET)
-            .min(LARGEST_PACKET);
+        let max = live.max_packet.unwrap_or(LARGEST_PACKET).min(LARGEST_PACKET);
         let size = packet_size(&message);
         if size > max {
             return Err(PublishError::TooLarge { size, max });
         }
         let properties = options::properties(&message);
-        let Message {
-            topic,
-            payload,
-            retain,
-            qos,
-            ..
-        } = message;
+        let Message { topic, payload, retain, qos, .. } = message;
         live.client
             .try_publish_with_properties(topic, options::quality(qos), retain, payload, properties)
             // The channel has room for a full window, so it can only be closed: the connection
@@ -238,11 +197,7 @@ impl Session {
     /// Acknowledges a received message; a token that is void or used has no effect. To be
     /// called in the order of arrival.
     pub fn ack(&mut self, token: AckToken) {
-        if let Some(live) = self
-            .live
-            .as_mut()
-            .filter(|live| live.number == token.connection)
-        {
+        if let Some(live) = self.live.as_mut().filter(|live| live.number == token.connection) {
             live.acknowledge(token.packet);
         }
     }
@@ -255,8 +210,7 @@ impl Session {
     /// Makes the connection's number greater than `above`: when it is not, the connection is
     /// left with a goodbye and made anew at once. Attempts of later have greater numbers anyway.
     pub fn raise(&mut self, above: u64) {
-        self.orders
-            .send_modify(|orders| orders.above = orders.above.max(above.min(HIGHEST)));
+        self.orders.send_modify(|orders| orders.above = orders.above.max(above.min(HIGHEST)));
     }
 
     /// How many received messages of QoS 0 were dropped because the owner was too slow.
@@ -272,18 +226,13 @@ impl Session {
     /// When the goodbye did not reach the broker.
     pub async fn disconnect(mut self, limit: Duration) -> Result<(), DisconnectError> {
         self.orders.send_modify(|orders| orders.stop = true);
-        timeout(limit, self.driver.value())
-            .await
-            .unwrap_or(Err(DisconnectError::TimedOut))
+        timeout(limit, self.driver.value()).await.unwrap_or(Err(DisconnectError::TimedOut))
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("number", &self.number())
-            .field("free", &self.free())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("number", &self.number()).field("free", &self.free()).finish_non_exhaustive()
     }
 }
 
@@ -292,11 +241,7 @@ impl Live {
         if self.unacknowledged.remove(&packet) {
             // Like a publish, it fails only when the connection has ended; the broker sends the
             // message again on the next one.
-            let _ = self.client.try_ack(&Publish {
-                qos: QoS::AtLeastOnce,
-                pkid: packet,
-                ..Publish::default()
-            });
+            let _ = self.client.try_ack(&Publish { qos: QoS::AtLeastOnce, pkid: packet, ..Publish::default() });
         }
     }
 }

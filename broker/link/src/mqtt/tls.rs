@@ -25,9 +25,7 @@ pub enum TlsError {
         why: String,
     },
     /// The system has no certificates to trust.
-    #[error(
-        "no trusted certificates were found on this system; name a file with them in MQTT_CA_FILE"
-    )]
+    #[error("no trusted certificates were found on this system; name a file with them in MQTT_CA_FILE")]
     NoRoots,
     /// The crypto provider lacks what TLS needs.
     #[error("TLS cannot be used")]
@@ -49,27 +47,14 @@ pub(super) fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, Tl
         .with_root_certificates(roots(settings.ca_file.as_deref())?);
     let config = match (&settings.cert_file, &settings.key_file) {
         (Some(cert_file), Some(key_file)) => {
-            let refused = |why| TlsError::File {
-                setting: "MQTT_CERT_FILE",
-                file: cert_file.clone(),
-                why,
-            };
+            let refused = |why| TlsError::File { setting: "MQTT_CERT_FILE", file: cert_file.clone(), why };
             let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| {
                 let why = explain(&error, "a private key");
-                TlsError::File {
-                    setting: "MQTT_KEY_FILE",
-                    file: key_file.clone(),
-                    why,
-                }
+                TlsError::File { setting: "MQTT_KEY_FILE", file: key_file.clone(), why }
             })?;
             builder
                 .with_client_auth_cert(certificates("MQTT_CERT_FILE", cert_file)?, key)
-                .map_err(|error| {
-                    refused(format!(
-                        "it does not go with {}: {error}",
-                        key_file.display()
-                    ))
-                })?
+                .map_err(|error| refused(format!("it does not go with {}: {error}", key_file.display())))?
         }
         _ => builder.with_no_client_auth(),
     };
@@ -90,37 +75,20 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
         // A few unusable certificates in the system's store are usual; an empty one is not.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if roots.is_empty() {
-        Err(TlsError::NoRoots)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
-fn certificates(
-    setting: &'static str,
-    file: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let refused = |why| TlsError::File {
-        setting,
-        file: file.to_owned(),
-        why,
-    };
+fn certificates(setting: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let refused = |why| TlsError::File { setting, file: file.to_owned(), why };
     let found: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
         .map_err(|error| refused(explain(&error, "a certificate")))?;
-    if found.is_empty() {
-        Err(refused("there is no certificate in it".to_owned()))
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { Err(refused("there is no certificate in it".to_owned())) } else { Ok(found) }
 }
 
 fn explain(error: &pem::Error, what: &str) -> String {
     match error {
-        pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-            "there is no such file".to_owned()
-        }
+        pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => "there is no such file".to_owned(),
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => format!("there is no {} in it", what.trim_start_matches("a ")),
         error => format!("it is not {what} in PEM form: {error}"),

@@ -66,9 +66,7 @@ pub enum UrlError {
     #[error("the port is not a number from 1 to 65535")]
     Port,
     /// A path where there can be none, or a query.
-    #[error(
-        "there is more after the host and port than belongs there; only ws:// and wss:// have a path"
-    )]
+    #[error("there is more after the host and port than belongs there; only ws:// and wss:// have a path")]
     Path,
     /// An IPv6 address with TLS or WebSocket.
     #[error("an IPv6 address works with mqtt:// only; give the broker a name")]
@@ -109,28 +107,18 @@ impl FromStr for BrokerUrl {
             (false, "" | "/") => "",
             _ => return Err(UrlError::Path),
         };
-        Ok(Self {
-            scheme,
-            host: host.to_owned(),
-            port: port.unwrap_or(scheme.port()),
-            path: path.to_owned(),
-        })
+        Ok(Self { scheme, host: host.to_owned(), port: port.unwrap_or(scheme.port()), path: path.to_owned() })
     }
 }
 
 fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
     let bracket = authority.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[bracket..].rfind(':') {
-        Some(at) => (
-            &authority[..bracket + at],
-            Some(&authority[bracket + at + 1..]),
-        ),
+        Some(at) => (&authority[..bracket + at], Some(&authority[bracket + at + 1..])),
         None => (authority, None),
     };
     let named = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let good = match address {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.chars().all(named),
@@ -138,14 +126,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
     if !good {
         return Err(UrlError::Host);
     }
-    let port = port
-        .map(|port| {
-            port.parse()
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or(UrlError::Port)
-        })
-        .transpose()?;
+    let port = port.map(|port| port.parse().ok().filter(|port| *port != 0).ok_or(UrlError::Port)).transpose()?;
     Ok((host, port))
 }
 
@@ -159,14 +140,7 @@ impl TryFrom<String> for BrokerUrl {
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}:{}{}",
-            self.scheme.name(),
-            self.host,
-            self.port,
-            self.path
-        )
+        write!(f, "{}://{}:{}{}", self.scheme.name(), self.host, self.port, self.path)
     }
 }
 
@@ -189,11 +163,7 @@ mod tests {
             ("wss://broker/bus?site=7", "wss://broker:443/bus?site=7"),
             ("mqtt://my_broker-1", "mqtt://my_broker-1:1883"),
         ] {
-            assert_eq!(
-                text.parse::<BrokerUrl>().map(|url| url.to_string()),
-                Ok(whole.to_owned()),
-                "{text}"
-            );
+            assert_eq!(text.parse::<BrokerUrl>().map(|url| url.to_string()), Ok(whole.to_owned()), "{text}");
         }
     }
 

@@ -20,10 +20,7 @@ impl<'de> Deserialize<'de> for List {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<List, E> {
-                let words = text
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|word| !word.is_empty());
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
                 Ok(List(words.map(str::to_owned).collect()))
             }
 

@@ -134,11 +134,5 @@ pub struct LogSettings {
 
 /// The row of the directory where a program keeps what must survive it.
 pub const fn data_dir(default: Option<&'static str>, sentence: &'static str) -> Setting {
-    Setting {
-        key: "data_dir",
-        variable: "DATA_DIR",
-        default,
-        secret: false,
-        sentence,
-    }
+    Setting { key: "data_dir", variable: "DATA_DIR", default, secret: false, sentence }
 }

@@ -33,10 +33,7 @@ pub fn read(
 ) -> Result<Values, SettingsError> {
     let mut config = Config::builder();
     let mut sources = BTreeMap::new();
-    let from_file = file
-        .map(|path| parse(table, path))
-        .transpose()?
-        .unwrap_or_default();
+    let from_file = file.map(|path| parse(table, path)).transpose()?.unwrap_or_default();
     for setting in table {
         let given = match from_environment(setting, &env)? {
             Some(given) => Some(given),
@@ -51,15 +48,8 @@ pub fn read(
             sources.insert(setting.key.to_owned(), source);
         }
     }
-    let values = config
-        .build()
-        .and_then(Config::try_deserialize)
-        .map_err(of_table)?;
-    Ok(Values {
-        table: table.to_vec(),
-        values,
-        sources,
-    })
+    let values = config.build().and_then(Config::try_deserialize).map_err(of_table)?;
+    Ok(Values { table: table.to_vec(), values, sources })
 }
 
 fn of_table(error: ConfigError) -> SettingsError {
@@ -67,10 +57,7 @@ fn of_table(error: ConfigError) -> SettingsError {
 }
 
 fn parse(table: &[Setting], path: &Path) -> Result<Map<String, Value>, SettingsError> {
-    let refused = |why: String| SettingsError::File {
-        file: path.to_owned(),
-        why,
-    };
+    let refused = |why: String| SettingsError::File { file: path.to_owned(), why };
     let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
     let values: Map<String, Value> = Config::builder()
         .add_source(File::from_str(&text, FileFormat::Toml))
@@ -83,16 +70,8 @@ fn parse(table: &[Setting], path: &Path) -> Result<Map<String, Value>, SettingsE
     match unknown.first() {
         None => Ok(values),
         Some(key) => {
-            let nearest = known
-                .iter()
-                .min_by_key(|known| distance(key, known))
-                .cloned()
-                .unwrap_or_default();
-            Err(SettingsError::UnknownKey {
-                file: path.to_owned(),
-                key: (*key).clone(),
-                nearest,
-            })
+            let nearest = known.iter().min_by_key(|known| distance(key, known)).cloned().unwrap_or_default();
+            Err(SettingsError::UnknownKey { file: path.to_owned(), key: (*key).clone(), nearest })
         }
     }
 }
@@ -110,13 +89,8 @@ fn from_environment(
         let value = env(&variable).filter(|value| !value.is_empty());
         value.map(|value| (value, Source::Variable(variable)))
     };
-    let plain =
-        get(setting.variable.to_owned()).map(|(value, source)| (Value::from(value), source));
-    let named = if setting.secret {
-        get(format!("{}_FILE", setting.variable))
-    } else {
-        None
-    };
+    let plain = get(setting.variable.to_owned()).map(|(value, source)| (Value::from(value), source));
+    let named = if setting.secret { get(format!("{}_FILE", setting.variable)) } else { None };
     one_of(plain, named)
 }
 
@@ -131,11 +105,7 @@ fn taken_from_file(
         value.map(|value| (value, Source::Key(key, path.to_owned())))
     };
     let plain = get(setting.key.to_owned());
-    let named = if setting.secret {
-        get(format!("{}_file", setting.key))
-    } else {
-        None
-    };
+    let named = if setting.secret { get(format!("{}_file", setting.key)) } else { None };
     let named = named.map(|(value, source)| (value.into_string().unwrap_or_default(), source));
     one_of(plain, named)
 }
@@ -153,11 +123,7 @@ fn one_of(
                 let text = text.strip_suffix('\r').unwrap_or(text);
                 Ok(Some((Value::from(text), origin)))
             }
-            Err(error) => Err(SettingsError::SecretFile {
-                origin,
-                file: PathBuf::from(file),
-                why: error.to_string(),
-            }),
+            Err(error) => Err(SettingsError::SecretFile { origin, file: PathBuf::from(file), why: error.to_string() }),
         },
     }
 }
@@ -189,10 +155,7 @@ impl Values {
     /// An error about the value of `key`, for what only the program can judge.
     pub fn refuse(&self, key: &str, why: impl Into<String>) -> SettingsError {
         match self.sources.get(key) {
-            Some(origin) => SettingsError::Value {
-                origin: origin.clone(),
-                why: why.into(),
-            },
+            Some(origin) => SettingsError::Value { origin: origin.clone(), why: why.into() },
             None => SettingsError::Table(format!("no setting `{key}` is given")),
         }
     }
@@ -204,25 +167,17 @@ impl Values {
     fn explain(&self, error: PartError) -> SettingsError {
         match error {
             PartError::Missing(key) => match self.setting(key) {
-                Some(setting) => SettingsError::Missing {
-                    variable: setting.variable,
-                    key: setting.key,
-                    sentence: setting.sentence,
-                },
+                Some(setting) => {
+                    SettingsError::Missing { variable: setting.variable, key: setting.key, sentence: setting.sentence }
+                }
                 None => SettingsError::Table(format!("no setting `{key}`")),
             },
             PartError::Other(text) => SettingsError::Table(text),
             PartError::Value(key, error) => {
                 let secret = self.setting(&key).is_some_and(|setting| setting.secret);
-                let given = self
-                    .values
-                    .get(&key)
-                    .cloned()
-                    .and_then(|value| value.into_string().ok());
+                let given = self.values.get(&key).cloned().and_then(|value| value.into_string().ok());
                 let why = match (error, given) {
-                    _ if secret => {
-                        "the value cannot be used (it is secret, so it is not shown)".to_owned()
-                    }
+                    _ if secret => "the value cannot be used (it is secret, so it is not shown)".to_owned(),
                     (ConfigError::Type { expected, .. }, Some(given)) => {
                         format!("`{given}` is not {expected}")
                     }
@@ -237,9 +192,7 @@ impl Values {
 impl fmt::Debug for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The values may be secrets.
-        f.debug_struct("Values")
-            .field("sources", &self.sources)
-            .finish_non_exhaustive()
+        f.debug_struct("Values").field("sources", &self.sources).finish_non_exhaustive()
     }
 }
 
@@ -271,10 +224,7 @@ impl<'de> Deserializer<'de> for Part<'_> {
     type Error = PartError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PartError> {
-        visitor.visit_map(Entries {
-            entries: self.0.values.iter(),
-            current: None,
-        })
+        visitor.visit_map(Entries { entries: self.0.values.iter(), current: None })
     }
 
     forward_to_deserialize_any! {
@@ -294,10 +244,7 @@ where
 {
     type Error = PartError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, PartError> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, PartError> {
         self.current = self.entries.next();
         let Some((key, _)) = self.current else {
             return Ok(None);
@@ -307,12 +254,8 @@ where
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, PartError> {
-        let (key, value) = self
-            .current
-            .take()
-            .ok_or_else(|| PartError::Other("a value without a key".to_owned()))?;
-        seed.deserialize(value.clone())
-            .map_err(|error| PartError::Value(key.clone(), error))
+        let (key, value) = self.current.take().ok_or_else(|| PartError::Other("a value without a key".to_owned()))?;
+        seed.deserialize(value.clone()).map_err(|error| PartError::Value(key.clone(), error))
     }
 }
 

@@ -20,11 +20,7 @@ pub(crate) struct Broker {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Broker {
@@ -41,20 +37,10 @@ impl Broker {
 
     pub(crate) async fn in_room(room: TempDir, lines: &str) -> Self {
         let port = free_port();
-        let mut text = format!(
-            "listener {port} 127.0.0.1\nlog_dest none\nuser root\nmax_queued_messages 100000\n"
-        );
-        let _ = write!(
-            text,
-            "{}",
-            lines.replace("{room}", &room.path().display().to_string())
-        );
+        let mut text = format!("listener {port} 127.0.0.1\nlog_dest none\nuser root\nmax_queued_messages 100000\n");
+        let _ = write!(text, "{}", lines.replace("{room}", &room.path().display().to_string()));
         fs::write(room.path().join("mosquitto.conf"), text).unwrap();
-        let mut broker = Self {
-            room,
-            port,
-            child: None,
-        };
+        let mut broker = Self { room, port, child: None };
         broker.run().await;
         broker
     }
@@ -113,10 +99,7 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) async fn new(room: &Path, name: &'static str) -> Self {
-        let authority = Self {
-            room: room.to_owned(),
-            name,
-        };
+        let authority = Self { room: room.to_owned(), name };
         let (key, cert) = (authority.file(name, "key"), authority.file(name, "pem"));
         let subject = format!("/CN={name}");
         openssl(&[
@@ -148,23 +131,10 @@ impl Authority {
     }
 
     /// Signs a certificate (version 3, since it has extensions): its file and that of its key.
-    pub(crate) async fn sign(
-        &self,
-        name: &str,
-        alternative: &str,
-        days: &str,
-    ) -> (PathBuf, PathBuf) {
-        let (key, request, cert, extensions) = (
-            self.file(name, "key"),
-            self.file(name, "csr"),
-            self.file(name, "pem"),
-            self.file(name, "ext"),
-        );
-        fs::write(
-            &extensions,
-            format!("subjectAltName={alternative}\nbasicConstraints=CA:FALSE\n"),
-        )
-        .unwrap();
+    pub(crate) async fn sign(&self, name: &str, alternative: &str, days: &str) -> (PathBuf, PathBuf) {
+        let (key, request, cert, extensions) =
+            (self.file(name, "key"), self.file(name, "csr"), self.file(name, "pem"), self.file(name, "ext"));
+        fs::write(&extensions, format!("subjectAltName={alternative}\nbasicConstraints=CA:FALSE\n")).unwrap();
         let subject = format!("/CN={name}");
         openssl(&[
             "req",
@@ -204,22 +174,11 @@ impl Authority {
     }
 
     fn file(&self, name: &str, ending: &str) -> String {
-        self.room
-            .join(format!("{name}.{ending}"))
-            .display()
-            .to_string()
+        self.room.join(format!("{name}.{ending}")).display().to_string()
     }
 }
 
 async fn openssl(arguments: &[&str]) {
-    let output = Command::new("openssl")
-        .args(arguments)
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("openssl").args(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -8,16 +8,12 @@ use tokio::time::timeout;
 
 use crate::broker::{Broker, client};
 use crate::owner::{
-    DEADLINE, Outbox, connected, delivered, disconnected, drain, message, received, start,
-    subscribed, until,
+    DEADLINE, Outbox, connected, delivered, disconnected, drain, message, received, start, subscribed, until,
 };
 use crate::proxy::Proxy;
 
 fn listener(broker: &Broker, id: &str, filter: &str) -> Settings {
-    Settings {
-        subscriptions: vec![filter.to_owned()],
-        ..broker.client(id)
-    }
+    Settings { subscriptions: vec![filter.to_owned()], ..broker.client(id) }
 }
 
 // E1
@@ -26,14 +22,8 @@ async fn keys_are_delivered_in_order_and_never_over_the_window() {
     let broker = Broker::start().await;
     let mut reader = start(listener(&broker, "reader", "order"));
     subscribed(&mut reader).await;
-    let mut writer = start(Settings {
-        window: 7,
-        ..broker.client("writer")
-    });
-    assert_eq!(
-        writer.publish(0, message("order", "early")),
-        Err(PublishError::NotConnected)
-    );
+    let mut writer = start(Settings { window: 7, ..broker.client("writer") });
+    assert_eq!(writer.publish(0, message("order", "early")), Err(PublishError::NotConnected));
     let window = until(&mut writer, |notice| match notice {
         Notice::Connected { window, .. } => Some(window),
         _ => None,
@@ -42,21 +32,14 @@ async fn keys_are_delivered_in_order_and_never_over_the_window() {
     assert_eq!(window, 7);
 
     for key in 0..7 {
-        writer
-            .publish(key, message("order", key.to_string()))
-            .unwrap();
+        writer.publish(key, message("order", key.to_string())).unwrap();
     }
-    assert_eq!(
-        writer.publish(7, message("order", "7")),
-        Err(PublishError::WindowFull)
-    );
+    assert_eq!(writer.publish(7, message("order", "7")), Err(PublishError::WindowFull));
     let mut next = 7;
     for key in 0..500 {
         assert_eq!(delivered(&mut writer).await, (key, Delivery::Accepted));
         if next < 500 {
-            writer
-                .publish(next, message("order", next.to_string()))
-                .unwrap();
+            writer.publish(next, message("order", next.to_string())).unwrap();
             next += 1;
         }
     }
@@ -69,10 +52,7 @@ async fn keys_are_delivered_in_order_and_never_over_the_window() {
 #[tokio::test]
 async fn the_broker_may_lower_the_window() {
     let broker = Broker::with("allow_anonymous true\nmax_inflight_messages 3\n").await;
-    let mut writer = start(Settings {
-        window: 50,
-        ..broker.client("writer")
-    });
+    let mut writer = start(Settings { window: 50, ..broker.client("writer") });
     let window = until(&mut writer, |notice| match notice {
         Notice::Connected { window, .. } => Some(window),
         _ => None,
@@ -93,10 +73,7 @@ async fn the_broker_may_lower_the_window() {
 }
 
 fn key_of(message: &Received) -> u64 {
-    String::from_utf8(message.payload.to_vec())
-        .unwrap()
-        .parse()
-        .unwrap()
+    String::from_utf8(message.payload.to_vec()).unwrap().parse().unwrap()
 }
 
 // E1, DM3
@@ -163,26 +140,22 @@ async fn a_broker_that_is_killed_in_the_middle_loses_nothing_that_it_had_not_tak
                 }
             }
             if outbox.is_empty() {
-                let missing: Vec<u64> = (0..COUNT).filter(|key| !seen.contains(key)).collect();
-                assert!(missing.iter().all(|key| taken.contains(key)), "{missing:?}");
-                if missing.is_empty() {
-                    break;
-                }
                 while let Ok(notice) = timeout(Duration::from_millis(200), reader.next()).await {
                     if let Notice::Received(message) = notice {
                         seen.insert(key_of(&message));
                     }
                 }
-                outbox.refill((0..COUNT).filter(|key| !seen.contains(key)));
+                let missing: Vec<u64> = (0..COUNT).filter(|key| !seen.contains(key)).collect();
+                assert!(missing.iter().all(|key| taken.contains(key)), "{missing:?}");
+                if missing.is_empty() {
+                    break;
+                }
+                outbox.refill(missing);
             }
         }
     };
     let in_time = timeout(2 * DEADLINE, killing).await.is_ok();
-    assert!(
-        in_time,
-        "{} of {COUNT} came after {kills} kills",
-        seen.len()
-    );
+    assert!(in_time, "{} of {COUNT} came after {kills} kills", seen.len());
     assert_eq!((kills, seen.len() as u64), (3, COUNT));
 }
 
@@ -222,44 +195,27 @@ async fn a_message_that_the_broker_does_not_take_is_refused_before_it_is_sent() 
     };
     // Everything around the payload counts: header 3, topic 2 + 4, packet id 2, properties 1 + 19 + 5.
     let room = 2000 - 3 - 6 - 2 - 25;
-    assert_eq!(
-        writer.publish(1, typed(room + 1)),
-        Err(PublishError::TooLarge {
-            size: 2001,
-            max: 2000
-        })
-    );
+    assert_eq!(writer.publish(1, typed(room + 1)), Err(PublishError::TooLarge { size: 2001, max: 2000 }));
     writer.publish(2, typed(room)).unwrap();
     assert_eq!(delivered(&mut writer).await, (2, Delivery::Accepted));
     let message = received(&mut reader).await;
-    assert_eq!(
-        (message.payload.len(), message.content_type.as_deref()),
-        (room, Some("application/cbor"))
-    );
+    assert_eq!((message.payload.len(), message.content_type.as_deref()), (room, Some("application/cbor")));
 }
 
 #[tokio::test]
 async fn a_message_larger_than_we_take_stays_at_the_broker() {
     let broker = Broker::start().await;
-    let mut reader = start(Settings {
-        max_incoming_packet: 1000,
-        ..listener(&broker, "reader", "size")
-    });
+    let mut reader = start(Settings { max_incoming_packet: 1000, ..listener(&broker, "reader", "size") });
     subscribed(&mut reader).await;
     let mut writer = start(broker.client("writer"));
     connected(&mut writer).await;
     for (key, size) in [(1, 5000), (2, 900)] {
-        writer
-            .publish(key, message("size", vec![b'x'; size]))
-            .unwrap();
+        writer.publish(key, message("size", vec![b'x'; size])).unwrap();
         delivered(&mut writer).await;
     }
     // The same connection goes on: nothing but the small message comes.
     let notice = timeout(DEADLINE, reader.next()).await.unwrap();
-    assert!(
-        matches!(&notice, Notice::Received(message) if message.payload.len() == 900),
-        "{notice:?}"
-    );
+    assert!(matches!(&notice, Notice::Received(message) if message.payload.len() == 900), "{notice:?}");
 }
 
 #[tokio::test]
@@ -268,10 +224,7 @@ async fn a_topic_with_a_wildcard_is_refused() {
     let mut writer = start(broker.client("writer"));
     connected(&mut writer).await;
     for topic in ["", "a/#", "a/+/b"] {
-        assert_eq!(
-            writer.publish(1, message(topic, "x")),
-            Err(PublishError::Topic(topic.to_owned()))
-        );
+        assert_eq!(writer.publish(1, message(topic, "x")), Err(PublishError::Topic(topic.to_owned())));
     }
     assert_eq!(writer.free(), 20);
 }
@@ -300,11 +253,7 @@ async fn a_message_that_was_not_acknowledged_comes_again() {
         tokens.push(message.ack.unwrap());
     }
     // The receive maximum holds the rest back.
-    assert!(
-        timeout(Duration::from_millis(300), reader.next())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(300), reader.next()).await.is_err());
     for token in &tokens[..4] {
         reader.ack(*token);
         reader.ack(*token);
@@ -333,42 +282,25 @@ async fn a_message_that_was_not_acknowledged_comes_again() {
     reader.disconnect(DEADLINE).await.unwrap();
     let mut reader = start(settings);
     subscribed(&mut reader).await;
-    assert!(
-        timeout(Duration::from_millis(300), reader.next())
-            .await
-            .is_err(),
-        "everything was acknowledged"
-    );
+    assert!(timeout(Duration::from_millis(300), reader.next()).await.is_err(), "everything was acknowledged");
 }
 
 // E2
 #[tokio::test]
 async fn subscriptions_are_made_anew_after_a_restart_of_a_broker_without_memory() {
     let mut broker = Broker::start().await;
-    let mut both = start(Settings {
-        clean_start: false,
-        ..listener(&broker, "both", "echo/+")
-    });
+    let mut both = start(Settings { clean_start: false, ..listener(&broker, "both", "echo/+") });
     subscribed(&mut both).await;
     broker.kill().await;
     broker.run().await;
     let present = until(&mut both, |notice| match notice {
-        Notice::Connected {
-            session_present, ..
-        } => Some(session_present),
+        Notice::Connected { session_present, .. } => Some(session_present),
         _ => None,
     })
     .await;
     assert!(!present);
     subscribed(&mut both).await;
-    both.publish(
-        1,
-        Message {
-            retain: true,
-            ..message("echo/1", "again")
-        },
-    )
-    .unwrap();
+    both.publish(1, Message { retain: true, ..message("echo/1", "again") }).unwrap();
     let echo = received(&mut both).await;
     assert_eq!((echo.topic.as_str(), echo.retain), ("echo/1", false));
 }
@@ -380,23 +312,14 @@ async fn a_message_of_quality_0_is_sent_without_an_answer_and_has_a_bound() {
     subscribed(&mut reader).await;
     let mut writer = start(broker.client("writer"));
     connected(&mut writer).await;
-    let loose = || Message {
-        qos: Qos::AtMostOnce,
-        ..message("loose", "x")
-    };
-    let taken = (0..1000)
-        .take_while(|key| writer.publish(*key, loose()).is_ok())
-        .count();
+    let loose = || Message { qos: Qos::AtMostOnce, ..message("loose", "x") };
+    let taken = (0..1000).take_while(|key| writer.publish(*key, loose()).is_ok()).count();
     assert_eq!(taken, 64);
     assert_eq!(writer.free(), 20);
     for _ in 0..taken {
         assert_eq!(received(&mut reader).await.ack, None);
     }
-    assert!(
-        timeout(Duration::from_millis(200), writer.next())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(200), writer.next()).await.is_err());
     writer.publish(0, loose()).unwrap();
 }
 
@@ -404,22 +327,13 @@ async fn a_message_of_quality_0_is_sent_without_an_answer_and_has_a_bound() {
 #[tokio::test]
 async fn an_owner_that_does_not_look_loses_nothing_of_quality_1() {
     let broker = Broker::start().await;
-    let mut reader = start(Settings {
-        receive_max: 5,
-        ..listener(&broker, "reader", "slow/#")
-    });
+    let mut reader = start(Settings { receive_max: 5, ..listener(&broker, "reader", "slow/#") });
     subscribed(&mut reader).await;
     let mut writer = start(broker.client("writer"));
     connected(&mut writer).await;
     let mut sent = 0;
     while sent < 600 {
-        match writer.publish(
-            0,
-            Message {
-                qos: Qos::AtMostOnce,
-                ..message("slow/0", "x")
-            },
-        ) {
+        match writer.publish(0, Message { qos: Qos::AtMostOnce, ..message("slow/0", "x") }) {
             Ok(()) => sent += 1,
             Err(_) => {
                 // The answer to a message of QoS 1 says that all before it are at the broker.
@@ -441,9 +355,5 @@ async fn an_owner_that_does_not_look_loses_nothing_of_quality_1() {
             next += 1;
         }
     }
-    assert!(
-        reader.dropped() > 0 && reader.dropped() + loose == 600,
-        "{} {loose}",
-        reader.dropped()
-    );
+    assert!(reader.dropped() > 0 && reader.dropped() + loose == 600, "{} {loose}", reader.dropped());
 }

@@ -1,9 +1,6 @@
 //! The session against a real Mosquitto.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod broker;
 mod delivery;

@@ -12,10 +12,7 @@ pub(crate) fn start(settings: Settings) -> Session {
 }
 
 /// Takes notices until one fits.
-pub(crate) async fn until<T>(
-    session: &mut Session,
-    mut fits: impl FnMut(Notice) -> Option<T>,
-) -> T {
+pub(crate) async fn until<T>(session: &mut Session, mut fits: impl FnMut(Notice) -> Option<T>) -> T {
     let mut seen = Vec::new();
     let search = async {
         loop {
@@ -41,10 +38,7 @@ pub(crate) async fn connected(session: &mut Session) -> u64 {
 }
 
 pub(crate) async fn subscribed(session: &mut Session) {
-    until(session, |notice| {
-        matches!(notice, Notice::Subscribed { .. }).then_some(())
-    })
-    .await;
+    until(session, |notice| matches!(notice, Notice::Subscribed { .. }).then_some(())).await;
 }
 
 pub(crate) async fn disconnected(session: &mut Session) -> Reason {
@@ -89,9 +83,7 @@ pub(crate) async fn drain(outbox: &mut Outbox) {
             outbox.step().await;
         }
     };
-    tokio::time::timeout(DEADLINE, draining)
-        .await
-        .expect("not all was delivered");
+    tokio::time::timeout(DEADLINE, draining).await.expect("not all was delivered");
 }
 
 /// Whoever owns a session keeps what is not delivered and publishes it again, in order.
@@ -103,17 +95,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(
-        session: Session,
-        topic: &'static str,
-        keys: impl IntoIterator<Item = u64>,
-    ) -> Self {
-        Self {
-            session,
-            topic,
-            waiting: keys.into_iter().collect(),
-            asked: 0,
-        }
+    pub(crate) fn new(session: Session, topic: &'static str, keys: impl IntoIterator<Item = u64>) -> Self {
+        Self { session, topic, waiting: keys.into_iter().collect(), asked: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -129,11 +112,7 @@ impl Outbox {
     pub(crate) async fn step(&mut self) -> Option<u64> {
         while self.asked < self.waiting.len() && self.session.free() > 0 {
             let key = self.waiting[self.asked];
-            if self
-                .session
-                .publish(key, message(self.topic, key.to_string()))
-                .is_err()
-            {
+            if self.session.publish(key, message(self.topic, key.to_string())).is_err() {
                 break;
             }
             self.asked += 1;
@@ -142,11 +121,7 @@ impl Outbox {
             Notice::Connected { .. } | Notice::Disconnected { .. } => self.asked = 0,
             Notice::Delivered { key, outcome } => {
                 assert!(!matches!(outcome, Delivery::Refused(_)), "{outcome:?}");
-                let at = self
-                    .waiting
-                    .iter()
-                    .position(|waiting| *waiting == key)
-                    .expect("a key is delivered once");
+                let at = self.waiting.iter().position(|waiting| *waiting == key).expect("a key is delivered once");
                 self.waiting.remove(at);
                 self.asked -= 1;
                 return Some(key);

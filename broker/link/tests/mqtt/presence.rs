@@ -7,9 +7,7 @@ use tokio::time::timeout;
 
 use crate::broker::{Broker, free_port};
 use crate::owner::until;
-use crate::owner::{
-    DEADLINE, connected, delivered, disconnected, message, received, start, subscribed,
-};
+use crate::owner::{DEADLINE, connected, delivered, disconnected, message, received, start, subscribed};
 
 fn wills(delay: Duration) -> Wills {
     Box::new(move |number| {
@@ -23,19 +21,13 @@ fn wills(delay: Duration) -> Wills {
 }
 
 async fn watcher(broker: &Broker) -> Session {
-    let mut watcher = start(Settings {
-        subscriptions: vec!["status".to_owned()],
-        ..broker.client("watcher")
-    });
+    let mut watcher = start(Settings { subscriptions: vec!["status".to_owned()], ..broker.client("watcher") });
     subscribed(&mut watcher).await;
     watcher
 }
 
 fn with_session(broker: &Broker) -> Settings {
-    Settings {
-        session_expiry: Duration::from_secs(60),
-        ..broker.client("host")
-    }
+    Settings { session_expiry: Duration::from_secs(60), ..broker.client("host") }
 }
 
 // E2, RR8
@@ -46,12 +38,7 @@ async fn a_dropped_session_leaves_its_will_after_the_delay() {
     let mut host = Session::start(with_session(&broker), wills(Duration::from_secs(2))).unwrap();
     let number = connected(&mut host).await;
     drop(host);
-    assert!(
-        timeout(Duration::from_millis(800), watcher.next())
-            .await
-            .is_err(),
-        "the will came at once"
-    );
+    assert!(timeout(Duration::from_millis(800), watcher.next()).await.is_err(), "the will came at once");
     let will = received(&mut watcher).await;
     assert_eq!(will.payload, format!("lost {number}"));
     assert_eq!(will.content_type.as_deref(), Some("application/cbor"));
@@ -67,11 +54,7 @@ async fn a_reconnect_within_the_delay_leaves_no_will() {
     drop(host);
     let mut host = Session::start(with_session(&broker), wills(Duration::from_secs(1))).unwrap();
     connected(&mut host).await;
-    assert!(
-        timeout(Duration::from_millis(2500), watcher.next())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(2500), watcher.next()).await.is_err());
 }
 
 // RR8
@@ -82,19 +65,13 @@ async fn a_goodbye_leaves_no_will_and_flushes_what_was_published() {
     let mut host = Session::start(with_session(&broker), wills(Duration::ZERO)).unwrap();
     connected(&mut host).await;
     for key in 0..10 {
-        host.publish(key, message("status", format!("bye {key}")))
-            .unwrap();
+        host.publish(key, message("status", format!("bye {key}"))).unwrap();
     }
     host.disconnect(DEADLINE).await.unwrap();
     for key in 0..10 {
         assert_eq!(received(&mut watcher).await.payload, format!("bye {key}"));
     }
-    assert!(
-        timeout(Duration::from_millis(500), watcher.next())
-            .await
-            .is_err(),
-        "there was a will"
-    );
+    assert!(timeout(Duration::from_millis(500), watcher.next()).await.is_err(), "there was a will");
 }
 
 #[tokio::test]
@@ -102,15 +79,9 @@ async fn a_goodbye_without_a_connection_says_so_at_once() {
     let nowhere = crate::broker::client(&format!("mqtt://127.0.0.1:{}", free_port()), "host");
     let mut host = start(nowhere.clone());
     disconnected(&mut host).await;
-    assert_eq!(
-        host.disconnect(DEADLINE).await,
-        Err(DisconnectError::NotConnected)
-    );
+    assert_eq!(host.disconnect(DEADLINE).await, Err(DisconnectError::NotConnected));
     let host = start(nowhere);
-    assert_eq!(
-        host.disconnect(DEADLINE).await,
-        Err(DisconnectError::NotConnected)
-    );
+    assert_eq!(host.disconnect(DEADLINE).await, Err(DisconnectError::NotConnected));
 }
 
 // DM2: Mosquitto 2.0.11 closes the older connection without a word.
@@ -121,29 +92,15 @@ async fn two_clients_with_one_id_stop_fighting() {
     settings.reconnect.silent_ends = 3;
     let (mut one, mut other) = (start(settings.clone()), start(settings));
     let evicted = |notice: Notice| match notice {
-        Notice::Disconnected {
-            reason: reason @ Reason::TakenOver { .. },
-            retry_in,
-        } => Some((reason, retry_in)),
+        Notice::Disconnected { reason: reason @ Reason::TakenOver { .. }, retry_in } => Some((reason, retry_in)),
         _ => None,
     };
     let ((reason, retry_in), mut winner) = tokio::select! {
         evicted = until(&mut one, evicted) => (evicted, other),
         evicted = until(&mut other, evicted) => (evicted, one),
     };
-    assert_eq!(
-        reason,
-        Reason::TakenOver {
-            client_id: "twin".to_owned(),
-            certain: false
-        }
-    );
-    assert!(
-        reason
-            .to_string()
-            .contains("two programs use the client id `twin`"),
-        "{reason}"
-    );
+    assert_eq!(reason, Reason::TakenOver { client_id: "twin".to_owned(), certain: false });
+    assert!(reason.to_string().contains("two programs use the client id `twin`"), "{reason}");
     assert!(retry_in >= Duration::from_secs(240), "{retry_in:?}");
 
     // The other one keeps the session.
@@ -161,16 +118,10 @@ async fn a_raised_number_reconnects_once_without_a_will() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("number");
     let mut watcher = watcher(&broker).await;
-    let settings = Settings {
-        number_file: Some(file.clone()),
-        ..with_session(&broker)
-    };
+    let settings = Settings { number_file: Some(file.clone()), ..with_session(&broker) };
     let mut host = Session::start(settings.clone(), wills(Duration::ZERO)).unwrap();
     let number = connected(&mut host).await;
-    assert_eq!(
-        std::fs::read_to_string(&file).unwrap(),
-        format!("{number}\n")
-    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{number}\n"));
 
     host.raise(number - 1);
     let ahead = number + 1_000_000_000_000;

@@ -32,11 +32,7 @@ impl Proxy {
                 lines.spawn(line(client, broker, seen.clone()));
             }
         });
-        Self {
-            port,
-            state,
-            _tasks: tasks,
-        }
+        Self { port, state, _tasks: tasks }
     }
 
     pub(crate) fn url(&self) -> String {

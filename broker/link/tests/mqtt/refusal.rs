@@ -14,31 +14,14 @@ use crate::owner::{connected, delivered, disconnected, message, start, until};
 async fn guarded() -> Broker {
     let room = tempfile::tempdir().unwrap();
     let passwords = room.path().join("passwords");
-    let made = Command::new("mosquitto_passwd")
-        .arg("-b")
-        .arg("-c")
-        .arg(&passwords)
-        .args(["host", "right"])
-        .status();
+    let made = Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(&passwords).args(["host", "right"]).status();
     assert!(made.await.unwrap().success());
-    std::fs::write(
-        room.path().join("acl"),
-        "user host\ntopic readwrite open/#\n",
-    )
-    .unwrap();
-    Broker::in_room(
-        room,
-        "allow_anonymous false\npassword_file {room}/passwords\nacl_file {room}/acl\n",
-    )
-    .await
+    std::fs::write(room.path().join("acl"), "user host\ntopic readwrite open/#\n").unwrap();
+    Broker::in_room(room, "allow_anonymous false\npassword_file {room}/passwords\nacl_file {room}/acl\n").await
 }
 
 fn account(settings: Settings, password: &str) -> Settings {
-    Settings {
-        username: Some("host".to_owned()),
-        password: Some(Secret::new(password)),
-        ..settings
-    }
+    Settings { username: Some("host".to_owned()), password: Some(Secret::new(password)), ..settings }
 }
 
 // DM1, DM19
@@ -46,22 +29,13 @@ fn account(settings: Settings, password: &str) -> Settings {
 async fn a_wrong_password_names_the_settings_and_does_not_show_itself() {
     let broker = guarded().await;
     for (settings, words) in [
-        (
-            account(broker.client("host"), "wrong"),
-            ["`host`", "MQTT_PASSWORD"],
-        ),
-        (
-            broker.client("host"),
-            ["without an account", "MQTT_USERNAME"],
-        ),
+        (account(broker.client("host"), "wrong"), ["`host`", "MQTT_PASSWORD"]),
+        (broker.client("host"), ["without an account", "MQTT_USERNAME"]),
     ] {
         let reason = disconnected(&mut start(settings)).await;
         let text = reason.to_string();
         assert!(matches!(reason, Reason::Refused(_)), "{reason:?}");
-        assert!(
-            words.iter().all(|word| text.contains(word)) && !text.contains("wrong"),
-            "{text}"
-        );
+        assert!(words.iter().all(|word| text.contains(word)) && !text.contains("wrong"), "{text}");
     }
     connected(&mut start(account(broker.client("host"), "right"))).await;
 }
@@ -71,10 +45,7 @@ async fn a_wrong_password_names_the_settings_and_does_not_show_itself() {
 async fn what_the_access_rules_deny_is_refused_and_not_retried() {
     let broker = guarded().await;
     let subscriptions = vec!["open/in".to_owned(), "closed/in".to_owned()];
-    let mut host = start(Settings {
-        subscriptions,
-        ..account(broker.client("host"), "right")
-    });
+    let mut host = start(Settings { subscriptions, ..account(broker.client("host"), "right") });
     connected(&mut host).await;
     host.publish(1, message("closed/out", "x")).unwrap();
     host.publish(2, message("open/out", "x")).unwrap();
@@ -95,40 +66,19 @@ async fn a_broker_that_is_not_there_names_the_address() {
     for (url, words) in [
         (
             format!("mqtt://127.0.0.1:{port}"),
-            [
-                format!("nothing listens at mqtt://127.0.0.1:{port}"),
-                "MQTT_URL".into(),
-            ],
+            [format!("nothing listens at mqtt://127.0.0.1:{port}"), "MQTT_URL".into()],
         ),
-        (
-            "mqtt://no-such-host.invalid".into(),
-            [
-                "`no-such-host.invalid` cannot be resolved".into(),
-                "DNS".into(),
-            ],
-        ),
-        (
-            format!("mqtt://127.0.0.1:{silent_port}"),
-            ["no answer from".into(), "within 1 s".into()],
-        ),
-        (
-            format!("mqtt://127.0.0.1:{closing}"),
-            ["without an answer".into(), "mqtts://".into()],
-        ),
-        (
-            format!("ws://127.0.0.1:{port}"),
-            ["nothing listens at ws://".into(), "/mqtt".into()],
-        ),
+        ("mqtt://no-such-host.invalid".into(), ["`no-such-host.invalid` cannot be resolved".into(), "DNS".into()]),
+        (format!("mqtt://127.0.0.1:{silent_port}"), ["no answer from".into(), "within 1 s".into()]),
+        (format!("mqtt://127.0.0.1:{closing}"), ["without an answer".into(), "mqtts://".into()]),
+        (format!("ws://127.0.0.1:{port}"), ["nothing listens at ws://".into(), "/mqtt".into()]),
     ] {
         let mut settings = client(&url, "host");
         settings.reconnect.timeout = Duration::from_secs(1);
         let reason = disconnected(&mut start(settings)).await;
         let text = reason.to_string();
         assert!(matches!(reason, Reason::Network(_)), "{reason:?}");
-        assert!(
-            words.iter().all(|word| text.contains(word)),
-            "{url}: {text}"
-        );
+        assert!(words.iter().all(|word| text.contains(word)), "{url}: {text}");
     }
 }
 
@@ -189,26 +139,14 @@ async fn a_broker_that_says_why_it_ends_the_connection_is_heard() {
         .await
     };
     let (reason, retry_in) = ended(ends_with(&[0xe0, 2, 0x8e, 0])).await;
-    assert_eq!(
-        reason,
-        Reason::TakenOver {
-            client_id: "twin".to_owned(),
-            certain: true
-        }
-    );
+    assert_eq!(reason, Reason::TakenOver { client_id: "twin".to_owned(), certain: true });
     assert!(retry_in >= Duration::from_secs(240), "{retry_in:?}");
 
     let (reason, retry_in) = ended(ends_with(&[0xe0, 2, 0x8b, 0])).await;
-    assert_eq!(
-        reason,
-        Reason::Server("the broker is shutting down".to_owned())
-    );
+    assert_eq!(reason, Reason::Server("the broker is shutting down".to_owned()));
     assert!(retry_in <= Duration::from_secs(1), "{retry_in:?}");
 
-    let (reason, _) = ended(ends_with(&[
-        0xe0, 10, 0x98, 8, 0x1f, 0, 5, b'p', b'a', b'u', b's', b'e',
-    ]))
-    .await;
+    let (reason, _) = ended(ends_with(&[0xe0, 10, 0x98, 8, 0x1f, 0, 5, b'p', b'a', b'u', b's', b'e'])).await;
     let text = "the broker's administrator has ended the connection: pause";
     assert_eq!(reason, Reason::Server(text.to_owned()));
 }
@@ -221,15 +159,6 @@ async fn an_acknowledgement_that_came_with_the_end_still_counts() {
     connected(&mut host).await;
     host.publish(77, message("last", "words")).unwrap();
     let first = until(&mut host, Some).await;
-    assert_eq!(
-        first,
-        Notice::Delivered {
-            key: 77,
-            outcome: Delivery::Accepted
-        }
-    );
-    assert_eq!(
-        disconnected(&mut host).await,
-        Reason::Server("the broker is shutting down".to_owned())
-    );
+    assert_eq!(first, Notice::Delivered { key: 77, outcome: Delivery::Accepted });
+    assert_eq!(disconnected(&mut host).await, Reason::Server("the broker is shutting down".to_owned()));
 }

@@ -15,21 +15,14 @@ const LIMIT: Duration = Duration::from_secs(25);
 async fn stalled(broker: &Broker, publishes: usize) -> String {
     let proxy = Proxy::to(broker.port()).await;
     let id = format!("host-{publishes}");
-    let mut host = start(Settings {
-        keep_alive: Duration::from_secs(5),
-        ..client(&proxy.url(), &id)
-    });
+    let mut host = start(Settings { keep_alive: Duration::from_secs(5), ..client(&proxy.url(), &id) });
     connected(&mut host).await;
     proxy.stand_still();
     // 20 MiB: more than the buffers of both sockets hold, so that the flush inside the poll blocks.
     for key in 0..publishes {
-        host.publish(key as u64, message("big", vec![0; 1024 * 1024]))
-            .unwrap();
+        host.publish(key as u64, message("big", vec![0; 1024 * 1024])).unwrap();
     }
-    match timeout(LIMIT, lost(&mut host))
-        .await
-        .expect("the stall was not noticed")
-    {
+    match timeout(LIMIT, lost(&mut host)).await.expect("the stall was not noticed") {
         Reason::Network(text) => text,
         other => panic!("{other:?}"),
     }

@@ -25,19 +25,12 @@ async fn encrypted(alternative: &str) -> Encrypted {
         "allow_anonymous true\n{certificates}listener {strict_port} 127.0.0.1\n{certificates}cafile {}\nrequire_certificate true\nlistener {web_port} 127.0.0.1\nprotocol websockets\n{certificates}",
         ca.certificate().display(),
     );
-    Encrypted {
-        broker: Broker::in_room(room, &lines).await,
-        ca,
-        strict_port,
-        web_port,
-    }
+    Encrypted { broker: Broker::in_room(room, &lines).await, ca, strict_port, web_port }
 }
 
 async fn works(mut session: Session) {
     connected(&mut session).await;
-    session
-        .publish(4, message("over/tls", vec![7; 100_000]))
-        .unwrap();
+    session.publish(4, message("over/tls", vec![7; 100_000])).unwrap();
     assert_eq!(delivered(&mut session).await, (4, Delivery::NoSubscriber));
     session.disconnect(Duration::from_secs(5)).await.unwrap();
 }
@@ -45,12 +38,7 @@ async fn works(mut session: Session) {
 // E9
 #[tokio::test]
 async fn an_encrypted_broker_is_reached_with_its_ca() {
-    let Encrypted {
-        broker,
-        ca,
-        strict_port,
-        web_port,
-    } = encrypted("DNS:localhost,IP:127.0.0.1").await;
+    let Encrypted { broker, ca, strict_port, web_port } = encrypted("DNS:localhost,IP:127.0.0.1").await;
     let ca_file = Some(ca.certificate());
     let (cert, key) = ca.sign("host", "DNS:host", "2").await;
     for url in [
@@ -59,10 +47,7 @@ async fn an_encrypted_broker_is_reached_with_its_ca() {
         format!("mqtts://localhost:{strict_port}"),
         format!("wss://localhost:{web_port}"),
     ] {
-        let mut settings = Settings {
-            ca_file: ca_file.clone(),
-            ..client(&url, "host")
-        };
+        let mut settings = Settings { ca_file: ca_file.clone(), ..client(&url, "host") };
         if url.ends_with(&strict_port.to_string()) {
             settings.cert_file = Some(cert.clone());
             settings.key_file = Some(key.clone());
@@ -75,10 +60,8 @@ async fn an_encrypted_broker_is_reached_with_its_ca() {
 #[tokio::test]
 async fn a_broker_behind_a_web_socket_is_reached() {
     let web_port = free_port();
-    let broker = Broker::with(&format!(
-        "allow_anonymous true\nlistener {web_port} 127.0.0.1\nprotocol websockets\n"
-    ))
-    .await;
+    let broker =
+        Broker::with(&format!("allow_anonymous true\nlistener {web_port} 127.0.0.1\nprotocol websockets\n")).await;
     works(start(client(&format!("ws://127.0.0.1:{web_port}"), "host"))).await;
     drop(broker);
 }
@@ -86,27 +69,16 @@ async fn a_broker_behind_a_web_socket_is_reached() {
 // DM19
 #[tokio::test]
 async fn what_is_wrong_with_a_certificate_is_said_with_the_setting() {
-    let Encrypted {
-        broker,
-        ca,
-        strict_port,
-        ..
-    } = encrypted("DNS:localhost").await;
+    let Encrypted { broker, ca, strict_port, .. } = encrypted("DNS:localhost").await;
     let other = Authority::new(broker.room(), "other-ca").await;
     let (cert, key) = other.sign("stranger", "DNS:stranger", "2").await;
     let url = format!("mqtts://localhost:{}", broker.port());
     let strict = format!("mqtts://localhost:{strict_port}");
-    let trusting = |url: &str| Settings {
-        ca_file: Some(ca.certificate()),
-        ..client(url, "host")
-    };
+    let trusting = |url: &str| Settings { ca_file: Some(ca.certificate()), ..client(url, "host") };
     for (what, settings, words) in [
         (
             "wrong CA",
-            Settings {
-                ca_file: Some(other.certificate()),
-                ..client(&url, "host")
-            },
+            Settings { ca_file: Some(other.certificate()), ..client(&url, "host") },
             ["not signed by an authority that is trusted", "MQTT_CA_FILE"],
         ),
         (
@@ -114,28 +86,17 @@ async fn what_is_wrong_with_a_certificate_is_said_with_the_setting() {
             trusting(&url.replace("localhost", "127.0.0.1")),
             ["not made for the name `127.0.0.1`", "MQTT_URL"],
         ),
-        (
-            "no client certificate",
-            trusting(&strict),
-            ["client certificate", "MQTT_CERT_FILE"],
-        ),
+        ("no client certificate", trusting(&strict), ["client certificate", "MQTT_CERT_FILE"]),
         (
             "strange client certificate",
-            Settings {
-                cert_file: Some(cert),
-                key_file: Some(key),
-                ..trusting(&strict)
-            },
+            Settings { cert_file: Some(cert), key_file: Some(key), ..trusting(&strict) },
             ["does not accept the client certificate", "MQTT_CERT_FILE"],
         ),
     ] {
         let reason = disconnected(&mut start(settings)).await;
         let text = reason.to_string();
         assert!(matches!(reason, Reason::Tls(_)), "{what}: {reason:?}");
-        assert!(
-            words.iter().all(|word| text.contains(word)),
-            "{what}: {text}"
-        );
+        assert!(words.iter().all(|word| text.contains(word)), "{what}: {text}");
     }
 }
 
@@ -152,15 +113,9 @@ async fn an_expired_certificate_and_a_port_without_tls_are_told_apart() {
         key.display()
     );
     let broker = Broker::in_room(room, &lines).await;
-    for (port, words) in [
-        (broker.port(), "has expired"),
-        (plain_port, "closed the connection without an answer"),
-    ] {
+    for (port, words) in [(broker.port(), "has expired"), (plain_port, "closed the connection without an answer")] {
         let url = format!("mqtts://localhost:{port}");
-        let settings = Settings {
-            ca_file: Some(ca.certificate()),
-            ..client(&url, "host")
-        };
+        let settings = Settings { ca_file: Some(ca.certificate()), ..client(&url, "host") };
         let text = disconnected(&mut start(settings)).await.to_string();
         assert!(text.contains(words), "{text}");
     }
@@ -177,18 +132,9 @@ async fn certificate_files_that_cannot_be_used_are_refused_before_anything_start
     std::fs::write(&empty, "").unwrap();
     let base = client("mqtts://localhost", "host");
     for (settings, words) in [
+        (Settings { ca_file: Some(room.path().join("none")), ..base.clone() }, ["MQTT_CA_FILE", "no such file"]),
         (
-            Settings {
-                ca_file: Some(room.path().join("none")),
-                ..base.clone()
-            },
-            ["MQTT_CA_FILE", "no such file"],
-        ),
-        (
-            Settings {
-                ca_file: Some(empty),
-                ..base.clone()
-            },
+            Settings { ca_file: Some(empty), ..base.clone() },
             ["MQTT_CA_FILE", "empty.pem: there is no certificate in it"],
         ),
         (
@@ -210,18 +156,11 @@ async fn certificate_files_that_cannot_be_used_are_refused_before_anything_start
             ["MQTT_CERT_FILE", "does not go with"],
         ),
         (
-            Settings {
-                ca_file: Some(ca.certificate()),
-                cert_file: Some(key.clone()),
-                key_file: Some(key),
-                ..base
-            },
+            Settings { ca_file: Some(ca.certificate()), cert_file: Some(key.clone()), key_file: Some(key), ..base },
             ["MQTT_CERT_FILE", "there is no certificate in it"],
         ),
     ] {
-        let error = Session::start(settings, Box::new(|_| None))
-            .unwrap_err()
-            .to_string();
+        let error = Session::start(settings, Box::new(|_| None)).unwrap_err().to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
 }

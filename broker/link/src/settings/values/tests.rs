@@ -9,55 +9,13 @@ use crate::logging::Format;
 use crate::secret::Secret;
 
 const TABLE: &[Setting] = &[
-    Setting {
-        key: "name",
-        variable: "NAME",
-        default: None,
-        secret: false,
-        sentence: "Who we are.",
-    },
-    Setting {
-        key: "interval",
-        variable: "INTERVAL",
-        default: Some("30s"),
-        secret: false,
-        sentence: "How often.",
-    },
-    Setting {
-        key: "port",
-        variable: "PORT",
-        default: Some("80"),
-        secret: false,
-        sentence: "Where.",
-    },
-    Setting {
-        key: "quiet",
-        variable: "QUIET",
-        default: Some("false"),
-        secret: false,
-        sentence: "Say less.",
-    },
-    Setting {
-        key: "labels",
-        variable: "LABELS",
-        default: Some(""),
-        secret: false,
-        sentence: "Which.",
-    },
-    Setting {
-        key: "code",
-        variable: "CODE",
-        default: None,
-        secret: true,
-        sentence: "The code.",
-    },
-    Setting {
-        key: "pin",
-        variable: "PIN",
-        default: Some("7"),
-        secret: true,
-        sentence: "The pin.",
-    },
+    Setting { key: "name", variable: "NAME", default: None, secret: false, sentence: "Who we are." },
+    Setting { key: "interval", variable: "INTERVAL", default: Some("30s"), secret: false, sentence: "How often." },
+    Setting { key: "port", variable: "PORT", default: Some("80"), secret: false, sentence: "Where." },
+    Setting { key: "quiet", variable: "QUIET", default: Some("false"), secret: false, sentence: "Say less." },
+    Setting { key: "labels", variable: "LABELS", default: Some(""), secret: false, sentence: "Which." },
+    Setting { key: "code", variable: "CODE", default: None, secret: true, sentence: "The code." },
+    Setting { key: "pin", variable: "PIN", default: Some("7"), secret: true, sentence: "The pin." },
 ];
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -80,16 +38,8 @@ fn read_own(toml: &str, env: &[(&str, &str)]) -> Result<Own, String> {
     let file = room.path().join("conf.toml");
     fs::write(&file, path(toml)).unwrap();
     let file = (!toml.is_empty()).then_some(file.as_path());
-    let env = |variable: &str| {
-        env.iter()
-            .find(|(name, _)| *name == variable)
-            .map(|(_, value)| path(value))
-    };
-    load(TABLE, file, env).map_err(|error| {
-        error
-            .to_string()
-            .replace(&room.path().display().to_string(), "{room}")
-    })
+    let env = |variable: &str| env.iter().find(|(name, _)| *name == variable).map(|(_, value)| path(value));
+    load(TABLE, file, env).map_err(|error| error.to_string().replace(&room.path().display().to_string(), "{room}"))
 }
 
 fn own() -> Own {
@@ -117,104 +67,18 @@ fn values_come_from_the_environment_the_file_and_the_table_in_this_order() {
         ("name = \"me\"", &[], own()),
         ("name = \"file\"", &[("NAME", "me")], own()),
         ("name = \"me\"", &[("NAME", "")], own()),
-        (
-            "name = \"me\"\nport = 81\nquiet = true",
-            &[],
-            Own {
-                port: 81,
-                quiet: true,
-                ..own()
-            },
-        ),
-        (
-            "name = \"me\"\nport = 81",
-            &[("PORT", "82"), ("QUIET", "yes")],
-            Own {
-                port: 82,
-                quiet: true,
-                ..own()
-            },
-        ),
-        (
-            "name = \"0123\"",
-            &[],
-            Own {
-                name: "0123".to_owned(),
-                ..own()
-            },
-        ),
-        (
-            "",
-            &[("NAME", "1e5")],
-            Own {
-                name: "1e5".to_owned(),
-                ..own()
-            },
-        ),
-        (
-            "",
-            &[("NAME", "me"), ("INTERVAL", "500ms")],
-            Own {
-                interval: Span(Duration::from_millis(500)),
-                ..own()
-            },
-        ),
-        (
-            "",
-            &[("NAME", "me"), ("LABELS", "a, b.c,,")],
-            Own {
-                labels: words(&["a", "b.c"]),
-                ..own()
-            },
-        ),
-        (
-            "name = \"me\"\nlabels = [\"a\", \"b\"]",
-            &[],
-            Own {
-                labels: words(&["a", "b"]),
-                ..own()
-            },
-        ),
-        (
-            "",
-            &[("NAME", "me"), ("CODE", "0x7f ")],
-            Own {
-                code: code("0x7f "),
-                ..own()
-            },
-        ),
-        (
-            "",
-            &[("NAME", "me"), ("CODE_FILE", "{room}/code")],
-            Own {
-                code: code("0123"),
-                ..own()
-            },
-        ),
-        (
-            "name = \"me\"\ncode_file = \"{room}/code\"",
-            &[],
-            Own {
-                code: code("0123"),
-                ..own()
-            },
-        ),
-        (
-            "name = \"me\"\ncode = \"a\"",
-            &[("CODE_FILE", "{room}/code")],
-            Own {
-                code: code("0123"),
-                ..own()
-            },
-        ),
-        (
-            "name = \"me\"\ncode_file = \"/nowhere\"",
-            &[("CODE", "b")],
-            Own {
-                code: code("b"),
-                ..own()
-            },
-        ),
+        ("name = \"me\"\nport = 81\nquiet = true", &[], Own { port: 81, quiet: true, ..own() }),
+        ("name = \"me\"\nport = 81", &[("PORT", "82"), ("QUIET", "yes")], Own { port: 82, quiet: true, ..own() }),
+        ("name = \"0123\"", &[], Own { name: "0123".to_owned(), ..own() }),
+        ("", &[("NAME", "1e5")], Own { name: "1e5".to_owned(), ..own() }),
+        ("", &[("NAME", "me"), ("INTERVAL", "500ms")], Own { interval: Span(Duration::from_millis(500)), ..own() }),
+        ("", &[("NAME", "me"), ("LABELS", "a, b.c,,")], Own { labels: words(&["a", "b.c"]), ..own() }),
+        ("name = \"me\"\nlabels = [\"a\", \"b\"]", &[], Own { labels: words(&["a", "b"]), ..own() }),
+        ("", &[("NAME", "me"), ("CODE", "0x7f ")], Own { code: code("0x7f "), ..own() }),
+        ("", &[("NAME", "me"), ("CODE_FILE", "{room}/code")], Own { code: code("0123"), ..own() }),
+        ("name = \"me\"\ncode_file = \"{room}/code\"", &[], Own { code: code("0123"), ..own() }),
+        ("name = \"me\"\ncode = \"a\"", &[("CODE_FILE", "{room}/code")], Own { code: code("0123"), ..own() }),
+        ("name = \"me\"\ncode_file = \"/nowhere\"", &[("CODE", "b")], Own { code: code("b"), ..own() }),
     ] {
         assert_eq!(read_own(toml, env), Ok(expected), "{toml} {env:?}");
     }
@@ -239,21 +103,9 @@ fn what_is_wrong_is_said_with_the_setting_and_its_source() {
             &[],
             "key interval in {room}/conf.toml: `30` is not a duration; use for example `30s` (units: ms, s, m, h, d)",
         ),
-        (
-            "",
-            &[("NAME", "me"), ("PORT", "many")],
-            "variable PORT: `many` is not an integer",
-        ),
-        (
-            "",
-            &[("NAME", "me"), ("QUIET", "perhaps")],
-            "variable QUIET: `perhaps` is not a boolean",
-        ),
-        (
-            "nmae = \"me\"",
-            &[],
-            "configuration file {room}/conf.toml: there is no setting `nmae`; did you mean `name`?",
-        ),
+        ("", &[("NAME", "me"), ("PORT", "many")], "variable PORT: `many` is not an integer"),
+        ("", &[("NAME", "me"), ("QUIET", "perhaps")], "variable QUIET: `perhaps` is not a boolean"),
+        ("nmae = \"me\"", &[], "configuration file {room}/conf.toml: there is no setting `nmae`; did you mean `name`?"),
         (
             "name = \"me\"\n[mqtt]\nurl = 1",
             &[],
@@ -285,29 +137,14 @@ fn what_is_wrong_is_said_with_the_setting_and_its_source() {
             "variable PIN: the value cannot be used (it is secret, so it is not shown)",
         ),
     ] {
-        assert_eq!(
-            read_own(toml, env),
-            Err(expected.to_owned()),
-            "{toml} {env:?}"
-        );
+        assert_eq!(read_own(toml, env), Err(expected.to_owned()), "{toml} {env:?}");
     }
     let error = read_own("name = ", &[]).unwrap_err();
-    assert!(
-        error.starts_with("configuration file {room}/conf.toml: "),
-        "{error}"
-    );
-    let error = read(TABLE, Some(Path::new("/nowhere/conf.toml")), |_| None)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "configuration file /nowhere/conf.toml: No such file or directory (os error 2)"
-    );
+    assert!(error.starts_with("configuration file {room}/conf.toml: "), "{error}");
+    let error = read(TABLE, Some(Path::new("/nowhere/conf.toml")), |_| None).unwrap_err().to_string();
+    assert_eq!(error, "configuration file /nowhere/conf.toml: No such file or directory (os error 2)");
     let out_of_range = read_own("", &[("NAME", "me"), ("PORT", "70000")]).unwrap_err();
-    assert!(
-        out_of_range.starts_with("variable PORT: `70000` is not "),
-        "{out_of_range}"
-    );
+    assert!(out_of_range.starts_with("variable PORT: `70000` is not "), "{out_of_range}");
 }
 
 #[derive(Debug, Deserialize)]
@@ -330,17 +167,11 @@ fn one_table_fills_several_structures() {
     let values = read(&table, None, env).unwrap();
     let mqtt: MqttSettings = values.part().unwrap();
     let log: Log = values.part().unwrap();
-    assert_eq!(
-        (log.log_level.as_str(), log.log_format),
-        ("info", Format::Json)
-    );
+    assert_eq!((log.log_level.as_str(), log.log_format), ("info", Format::Json));
     let session = mqtt.session("me");
     assert_eq!(session.url.to_string(), "mqtts://broker.example:8883");
     assert_eq!(session.ca_file, Some(PathBuf::from("/ca.pem")));
-    assert_eq!(
-        (session.username, session.keep_alive),
-        (None, Duration::from_secs(30))
-    );
+    assert_eq!((session.username, session.keep_alive), (None, Duration::from_secs(30)));
     assert_eq!(mqtt.mqtt_topic_prefix, "radar");
     assert!(!format!("{values:?} {mqtt:?}").contains("hunter2"));
 
@@ -354,27 +185,12 @@ fn one_table_fills_several_structures() {
 #[test]
 fn words_that_are_not_known_are_listed() {
     let of = |variable: &'static str, value: &'static str| {
-        read(&[MQTT, LOG].concat(), None, move |name| {
-            (name == variable).then(|| value.to_owned())
-        })
-        .unwrap()
+        read(&[MQTT, LOG].concat(), None, move |name| (name == variable).then(|| value.to_owned())).unwrap()
     };
-    let error = of("LOG_FORMAT", "xml")
-        .part::<Log>()
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "variable LOG_FORMAT: `xml` is not a log format; use text or json"
-    );
-    let error = of("MQTT_URL", "mqtt://me:hunter2@broker")
-        .part::<MqttSettings>()
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("MQTT_USERNAME") && !error.contains("hunter2"),
-        "{error}"
-    );
+    let error = of("LOG_FORMAT", "xml").part::<Log>().unwrap_err().to_string();
+    assert_eq!(error, "variable LOG_FORMAT: `xml` is not a log format; use text or json");
+    let error = of("MQTT_URL", "mqtt://me:hunter2@broker").part::<MqttSettings>().unwrap_err().to_string();
+    assert!(error.contains("MQTT_USERNAME") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]
