@@ -7,23 +7,13 @@ use radar_tests::wait::until;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn kept_after_kill9(persistence: Persistence) -> Result<bool> {
-    let broker = Broker::open(&Options {
-        persistence,
-        ..Options::default()
-    })
-    .await?;
-    broker
-        .publish_raw("a/retained", b"precious".as_slice(), true)
-        .await?;
+    let broker = Broker::open(&Options { persistence, ..Options::default() }).await?;
+    broker.publish_raw("a/retained", b"precious".as_slice(), true).await?;
     if persistence == Persistence::EveryChange {
         until("the message on disk", DEADLINE, async || {
             let saved = broker.saved();
             let found = saved.windows(8).any(|part| part == b"precious");
-            if found {
-                Ok(())
-            } else {
-                Err(format!("{} bytes saved", saved.len()))
-            }
+            if found { Ok(()) } else { Err(format!("{} bytes saved", saved.len())) }
         })
         .await?;
     }
@@ -54,17 +44,10 @@ async fn saving_every_change_survives_a_kill() -> Result<()> {
 
 #[tokio::test]
 async fn with_default_persistence_a_stop_keeps() -> Result<()> {
-    let options = Options {
-        persistence: Persistence::Default,
-        ..Options::default()
-    };
+    let options = Options { persistence: Persistence::Default, ..Options::default() };
     let broker = Broker::open(&options).await?;
-    broker
-        .publish_typed("a/b", b"kept".as_slice(), true, "text/plain")
-        .await?;
-    broker
-        .publish_raw("a/c", b"not retained".as_slice(), false)
-        .await?;
+    broker.publish_typed("a/b", b"kept".as_slice(), true, "text/plain").await?;
+    broker.publish_raw("a/c", b"not retained".as_slice(), false).await?;
     broker.stop().await?;
     broker.start().await?;
     let kept = broker.retained_under("a/#").await?;
@@ -84,18 +67,8 @@ async fn a_tap_records_across_a_restart() -> Result<()> {
     broker.publish_raw("z", b"unseen".as_slice(), false).await?;
     broker.publish_raw("y", b"2".as_slice(), true).await?;
     tap.wait_count(2, DEADLINE).await?;
-    let seen: Vec<_> = tap
-        .seen()
-        .into_iter()
-        .map(|seen| (seen.topic, seen.payload))
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            ("x/1".to_owned(), vec![0xff, 0]),
-            ("y".to_owned(), b"2".to_vec())
-        ]
-    );
+    let seen: Vec<_> = tap.seen().into_iter().map(|seen| (seen.topic, seen.payload)).collect();
+    assert_eq!(seen, [("x/1".to_owned(), vec![0xff, 0]), ("y".to_owned(), b"2".to_vec())]);
 
     broker.kill9().await?;
     broker.start().await?;
@@ -104,16 +77,9 @@ async fn a_tap_records_across_a_restart() -> Result<()> {
         tap.wait_count(3, Duration::from_millis(100)).await
     })
     .await?;
-    let failed = tap
-        .wait_for("what never comes", Duration::from_millis(20), |seen| {
-            seen.topic == "q"
-        })
-        .await;
+    let failed = tap.wait_for("what never comes", Duration::from_millis(20), |seen| seen.topic == "q").await;
     let message = failed.expect_err("nothing was published").to_string();
-    assert!(
-        message.contains("what never comes") && message.contains("x/2"),
-        "{message}"
-    );
+    assert!(message.contains("what never comes") && message.contains("x/2"), "{message}");
     Ok(())
 }
 
@@ -123,11 +89,7 @@ async fn a_frozen_broker_answers_after_it_thaws() -> Result<()> {
     broker.freeze();
     let publishing = broker.publish_raw("a", b"1".as_slice(), true);
     tokio::pin!(publishing);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(200), &mut publishing)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut publishing).await.is_err());
     broker.thaw();
     publishing.await
 }
@@ -135,26 +97,11 @@ async fn a_frozen_broker_answers_after_it_thaws() -> Result<()> {
 #[tokio::test]
 async fn accounts_bind_agents_to_their_topics() -> Result<()> {
     let accounts = Accounts::fleet("radar", &["pi", "other"]);
-    let broker = Broker::open(&Options {
-        accounts: Some(accounts),
-        ..Options::default()
-    })
-    .await?;
+    let broker = Broker::open(&Options { accounts: Some(accounts), ..Options::default() }).await?;
     let publish = async |user: &str, password: &str, topic: &str| -> Result<bool> {
         let port = broker.port().to_string();
         let status = tokio::process::Command::new("mosquitto_pub")
-            .args([
-                "-V",
-                "5",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-u",
-                user,
-                "-P",
-                password,
-            ])
+            .args(["-V", "5", "-h", "127.0.0.1", "-p", &port, "-u", user, "-P", password])
             .args(["-q", "1", "-r", "-t", topic, "-m", user])
             .output()
             .await
@@ -171,43 +118,18 @@ async fn accounts_bind_agents_to_their_topics() -> Result<()> {
 
 #[tokio::test]
 async fn tls_trusts_its_own_authority_only() -> Result<()> {
-    let options = Options {
-        tls: true,
-        client_certificates: true,
-        websocket: true,
-        ..Options::default()
-    };
+    let options = Options { tls: true, client_certificates: true, websocket: true, ..Options::default() };
     let broker = Broker::open(&options).await?;
     let certificates = broker.certificates().context("TLS was asked for")?;
     let port = broker.tls_port().context("TLS was asked for")?.to_string();
     let publish = async |identity: bool| -> Result<bool> {
         let mut command = tokio::process::Command::new("mosquitto_pub");
-        command.args([
-            "-h",
-            "localhost",
-            "-p",
-            &port,
-            "-t",
-            "a",
-            "-m",
-            "b",
-            "-q",
-            "1",
-        ]);
+        command.args(["-h", "localhost", "-p", &port, "-t", "a", "-m", "b", "-q", "1"]);
         command.arg("--cafile").arg(certificates.ca());
         if identity {
-            command
-                .arg("--cert")
-                .arg(certificates.client())
-                .arg("--key")
-                .arg(certificates.client_key());
+            command.arg("--cert").arg(certificates.client()).arg("--key").arg(certificates.client_key());
         }
-        Ok(command
-            .output()
-            .await
-            .context("mosquitto_pub")?
-            .status
-            .success())
+        Ok(command.output().await.context("mosquitto_pub")?.status.success())
     };
     assert!(publish(true).await?);
     assert!(!publish(false).await?);

@@ -19,13 +19,9 @@ async fn a_disk_fills_frees_and_goes_away() -> anyhow::Result<()> {
     fs::write(path.join("after"), [1; 5000])?;
 
     drop(disk);
-    until(
-        "the disk to be unmounted",
-        Duration::from_secs(10),
-        async || match path.parent() {
-            Some(directory) if directory.exists() => Err("its directory is there"),
-            _ => Ok(()),
-        },
-    )
+    until("the disk to be unmounted", Duration::from_secs(10), async || match path.parent() {
+        Some(directory) if directory.exists() => Err("its directory is there"),
+        _ => Ok(()),
+    })
     .await
 }

@@ -21,13 +21,7 @@ async fn gone(what: &str, path: &Path) -> Result<()> {
 async fn signals_and_exit_codes_are_seen() -> Result<()> {
     let directory = process::directory("library")?;
     let log = directory.join("log");
-    let script = |line: &str| {
-        Process::start(
-            &Launch::new("sh", &log)
-                .args(["-c", line])
-                .env("WORD", "heard"),
-        )
-    };
+    let script = |line: &str| Process::start(&Launch::new("sh", &log).args(["-c", line]).env("WORD", "heard"));
 
     let quick = script("echo $WORD; exit 7")?;
     assert_eq!(quick.wait_exit(DEADLINE).await?, 7);
@@ -56,21 +50,15 @@ async fn a_stopped_process_stands_still() -> Result<()> {
     let busy = Process::start(&launch.owns(&directory))?;
     let state = || -> Result<String> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", busy.pid()))?;
-        let (_, rest) = stat
-            .rsplit_once(") ")
-            .context("the state follows the name")?;
+        let (_, rest) = stat.rsplit_once(") ").context("the state follows the name")?;
         Ok(rest[..1].to_owned())
     };
     let used = ProcStat::read(busy.pid())?;
     assert!(used.anonymous > 0 && used.anonymous <= used.rss, "{used:?}");
-    until(
-        "CPU time to be used",
-        DEADLINE,
-        async || match ProcStat::read(busy.pid()) {
-            Ok(now) if now.cpu > used.cpu => Ok(()),
-            other => Err(format!("{other:?}")),
-        },
-    )
+    until("CPU time to be used", DEADLINE, async || match ProcStat::read(busy.pid()) {
+        Ok(now) if now.cpu > used.cpu => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
     .await?;
 
     for (signal, wanted) in [(Process::stop as fn(&Process), "T"), (Process::cont, "R")] {
@@ -105,9 +93,7 @@ async fn dropping_a_process_ends_it_and_removes_its_directory() -> Result<()> {
 #[ignore = "run by a_child_does_not_outlive_a_killed_test"]
 fn parent_of_a_child() -> Result<()> {
     let directory = process::directory("library")?;
-    let launch = Launch::new("sleep", directory.join("log"))
-        .args(["1000000"])
-        .owns(&directory);
+    let launch = Launch::new("sleep", directory.join("log")).args(["1000000"]).owns(&directory);
     let child = Process::start(&launch)?;
     let told = format!("child {} {}\n", child.pid(), directory.display());
     std::fs::write("/dev/stdout", told)?;
@@ -118,25 +104,14 @@ fn parent_of_a_child() -> Result<()> {
 #[tokio::test]
 async fn a_child_does_not_outlive_a_killed_test() -> Result<()> {
     let mut parent = Command::new(std::env::current_exe()?)
-        .args([
-            "--exact",
-            "process::parent_of_a_child",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "process::parent_of_a_child", "--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
     let output = BufReader::new(parent.stdout.take().context("its output")?);
-    let told = output
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.contains("child "));
+    let told = output.lines().map_while(Result::ok).find(|line| line.contains("child "));
     let told = told.context("the parent told its child")?;
-    let mut words = told
-        .split_whitespace()
-        .skip_while(|word| *word != "child")
-        .skip(1);
+    let mut words = told.split_whitespace().skip_while(|word| *word != "child").skip(1);
     let child = format!("/proc/{}", words.next().context("a pid")?);
     let directory = words.next().context("a directory")?;
     assert!(Path::new(&child).exists());

@@ -51,19 +51,11 @@ async fn bytes_pass_and_are_counted_each_way() -> Result<()> {
     round(&mut stream, &[7; 100_000]).await?;
     until("both counts", DEADLINE, async || {
         let counts = (proxy.bytes(Direction::Up), proxy.bytes(Direction::Down));
-        if counts == (100_005, 100_005) {
-            Ok(())
-        } else {
-            Err(format!("{counts:?}"))
-        }
+        if counts == (100_005, 100_005) { Ok(()) } else { Err(format!("{counts:?}")) }
     })
     .await?;
     stream.shutdown().await?;
-    assert_eq!(
-        timeout(DEADLINE, stream.read(&mut [0; 1])).await??,
-        0,
-        "a half-closed connection ends"
-    );
+    assert_eq!(timeout(DEADLINE, stream.read(&mut [0; 1])).await??, 0, "a half-closed connection ends");
     Ok(())
 }
 
@@ -75,15 +67,9 @@ async fn a_cut_resets_and_refuses_until_resumed() -> Result<()> {
     round(&mut stream, b"before").await?;
 
     proxy.cut();
-    assert!(
-        timeout(DEADLINE, stream.read(&mut [0; 1])).await?.is_err(),
-        "reset, not closed"
-    );
+    assert!(timeout(DEADLINE, stream.read(&mut [0; 1])).await?.is_err(), "reset, not closed");
     let mut refused = connect(&proxy).await?;
-    assert!(matches!(
-        timeout(DEADLINE, refused.read(&mut [0; 1])).await?,
-        Ok(0) | Err(_)
-    ));
+    assert!(matches!(timeout(DEADLINE, refused.read(&mut [0; 1])).await?, Ok(0) | Err(_)));
 
     proxy.resume();
     round(&mut connect(&proxy).await?, b"after").await?;
@@ -107,11 +93,7 @@ async fn a_stall_keeps_sockets_open_and_holds_bytes_back() -> Result<()> {
     let mut late = connect(&proxy).await?;
     late.write_all(b"late").await?;
     let mut byte = [0; 1];
-    assert!(
-        timeout(NOTHING_COMES, stream.read(&mut byte))
-            .await
-            .is_err()
-    );
+    assert!(timeout(NOTHING_COMES, stream.read(&mut byte)).await.is_err());
     assert!(timeout(NOTHING_COMES, late.read(&mut byte)).await.is_err());
 
     proxy.resume();
@@ -132,20 +114,12 @@ async fn one_direction_stalls_alone() -> Result<()> {
 
     proxy.stall_one(Direction::Down);
     stream.write_all(b"67890").await?;
-    until(
-        "the server's side to have it",
-        DEADLINE,
-        async || match proxy.bytes(Direction::Up) {
-            10 => Ok(()),
-            other => Err(format!("{other} bytes up")),
-        },
-    )
+    until("the server's side to have it", DEADLINE, async || match proxy.bytes(Direction::Up) {
+        10 => Ok(()),
+        other => Err(format!("{other} bytes up")),
+    })
     .await?;
-    assert!(
-        timeout(NOTHING_COMES, stream.read(&mut [0; 1]))
-            .await
-            .is_err()
-    );
+    assert!(timeout(NOTHING_COMES, stream.read(&mut [0; 1])).await.is_err());
     proxy.resume();
     let mut back = [0; 5];
     timeout(DEADLINE, stream.read_exact(&mut back)).await??;
@@ -161,11 +135,7 @@ async fn a_delay_slows_every_chunk() -> Result<()> {
     proxy.delay(NOTHING_COMES * 2);
     stream.write_all(b"x").await?;
     // Two ways of 400 ms: the first half cannot have brought it.
-    assert!(
-        timeout(NOTHING_COMES * 2, stream.read(&mut [0; 1]))
-            .await
-            .is_err()
-    );
+    assert!(timeout(NOTHING_COMES * 2, stream.read(&mut [0; 1])).await.is_err());
     assert_eq!(timeout(DEADLINE, stream.read(&mut [0; 1])).await??, 1);
     Ok(())
 }

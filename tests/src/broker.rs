@@ -88,11 +88,8 @@ impl Broker {
         if let Some(accounts) = &options.accounts {
             accounts.write(&broker.file("passwords"), &broker.file("acl"))?;
         }
-        let configuration = broker
-            .configuration(options)
-            .context("writing the configuration")?;
-        fs::write(broker.file("mosquitto.conf"), configuration)
-            .context("the configuration file")?;
+        let configuration = broker.configuration(options).context("writing the configuration")?;
+        fs::write(broker.file("mosquitto.conf"), configuration).context("the configuration file")?;
         broker.start().await?;
         Ok(broker)
     }
@@ -109,8 +106,7 @@ impl Broker {
 
     /// `mqtts://127.0.0.1:port`, where TLS was asked for.
     pub fn tls_url(&self) -> Option<String> {
-        self.tls_port
-            .map(|port| format!("mqtts://127.0.0.1:{port}"))
+        self.tls_port.map(|port| format!("mqtts://127.0.0.1:{port}"))
     }
 
     /// The port with TLS, where it was asked for.
@@ -120,8 +116,7 @@ impl Broker {
 
     /// `ws://127.0.0.1:port/mqtt`, where WebSocket was asked for.
     pub fn websocket_url(&self) -> Option<String> {
-        self.websocket_port
-            .map(|port| format!("ws://127.0.0.1:{port}/mqtt"))
+        self.websocket_port.map(|port| format!("ws://127.0.0.1:{port}/mqtt"))
     }
 
     /// The certificates of the TLS listener.
@@ -174,9 +169,7 @@ impl Broker {
                 if let Err(ended) = self.process.check_running() {
                     return Ok(Err(ended));
                 }
-                TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                    .await
-                    .map(|_| Ok(()))
+                TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(|_| Ok(()))
             })
             .await??;
         }
@@ -189,12 +182,7 @@ impl Broker {
     }
 
     /// Publishes any bytes on any topic and waits for the broker's acknowledgement.
-    pub async fn publish_raw(
-        &self,
-        topic: &str,
-        payload: impl Into<Vec<u8>>,
-        retain: bool,
-    ) -> Result<()> {
+    pub async fn publish_raw(&self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) -> Result<()> {
         tap::publish(self.port, topic, payload.into(), retain, None).await
     }
 
@@ -231,10 +219,7 @@ impl Broker {
     fn configuration(&self, options: &Options) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         // Started by root it would become the user mosquitto, who cannot read this directory.
-        writeln!(
-            text,
-            "user root\nsys_interval 0\nlog_dest stderr\nset_tcp_nodelay true"
-        )?;
+        writeln!(text, "user root\nsys_interval 0\nlog_dest stderr\nset_tcp_nodelay true")?;
         writeln!(text, "max_queued_messages 0")?;
         if let Some(count) = options.max_inflight {
             writeln!(text, "max_inflight_messages {count}")?;
@@ -248,18 +233,12 @@ impl Broker {
             }
         }
         if options.persistence != Persistence::Off {
-            writeln!(
-                text,
-                "persistence true\npersistence_location {}/",
-                self.file("data").display()
-            )?;
+            writeln!(text, "persistence true\npersistence_location {}/", self.file("data").display())?;
         }
         match options.persistence {
             Persistence::Off => {}
             Persistence::Default => writeln!(text, "autosave_interval 1800")?,
-            Persistence::EveryChange => {
-                writeln!(text, "autosave_interval 1\nautosave_on_changes true")?
-            }
+            Persistence::EveryChange => writeln!(text, "autosave_interval 1\nautosave_on_changes true")?,
         }
         text.push_str(&options.more);
         writeln!(text, "\nlistener {} 127.0.0.1", self.port)?;

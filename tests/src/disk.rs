@@ -12,8 +12,7 @@ use anyhow::{Context, Result};
 use crate::process::{self, Launch, Process};
 use crate::wait::until;
 
-const MOUNT: &str =
-    r#"mount -t tmpfs -o "size=$1,uid=$2,gid=$3,mode=0700" tmpfs "$4" && exec sleep 1000000000"#;
+const MOUNT: &str = r#"mount -t tmpfs -o "size=$1,uid=$2,gid=$3,mode=0700" tmpfs "$4" && exec sleep 1000000000"#;
 
 /// A mounted small file system; unmounted when it is dropped.
 #[derive(Debug)]
@@ -40,23 +39,16 @@ impl Disk {
             .finally(r#"umount -l "$dir/mnt""#);
         let mounted = async {
             let mount = Process::start(&launch)?;
-            until(
-                "the small disk",
-                Duration::from_secs(10),
-                async || match is_mounted(&path) {
-                    true => Ok(Ok(())),
-                    false if mount.exited().is_some() => Ok(mount.check_running()),
-                    false => Err("not mounted"),
-                },
-            )
+            until("the small disk", Duration::from_secs(10), async || match is_mounted(&path) {
+                true => Ok(Ok(())),
+                false if mount.exited().is_some() => Ok(mount.check_running()),
+                false => Err("not mounted"),
+            })
             .await??;
             anyhow::Ok(mount)
         };
         match mounted.await {
-            Ok(mount) => Ok(Some(Self {
-                path,
-                _mount: mount,
-            })),
+            Ok(mount) => Ok(Some(Self { path, _mount: mount })),
             Err(error) => {
                 eprintln!("SKIPPED, a tmpfs cannot be mounted here: {error:#}");
                 Ok(None)
@@ -97,7 +89,5 @@ impl Disk {
 
 fn is_mounted(path: &Path) -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts
-        .lines()
-        .any(|mount| mount.split(' ').nth(1).map(Path::new) == Some(path))
+    mounts.lines().any(|mount| mount.split(' ').nth(1).map(Path::new) == Some(path))
 }

@@ -59,14 +59,8 @@ impl Engine {
         fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
         let containerd = include_str!("engine/containerd.toml");
         let containerd = containerd.replace("DIRECTORY", &directory.display().to_string());
-        fs::write(directory.join("containerd.toml"), containerd)
-            .context("the configuration of containerd")?;
-        let engine = Self {
-            daemon: Arc::new(Daemon {
-                directory,
-                process: Seat::default(),
-            }),
-        };
+        fs::write(directory.join("containerd.toml"), containerd).context("the configuration of containerd")?;
+        let engine = Self { daemon: Arc::new(Daemon { directory, process: Seat::default() }) };
         engine.start_daemon().await?;
         engine.import_image().await?;
         Ok(engine)
@@ -136,18 +130,11 @@ impl Engine {
     /// Starts the daemon after `stop_daemon` or `kill9_daemon`, and waits until it answers.
     pub async fn start_daemon(&self) -> Result<()> {
         let directory = &self.daemon.directory;
-        let group = fs::metadata(directory)
-            .context("the engine's directory")?
-            .gid();
+        let group = fs::metadata(directory).context("the engine's directory")?.gid();
         let path = |name: &str| directory.join(name).display().to_string();
         let launch = Launch::new("sh", directory.join("log"))
             .args(["-c", START, "dockerd", &directory.display().to_string()])
-            .args([
-                "--config-file",
-                &path("daemon.json"),
-                "--data-root",
-                &path("data"),
-            ])
+            .args(["--config-file", &path("daemon.json"), "--data-root", &path("data")])
             .args(["--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--containerd", &path("containerd.sock"), "-H", &self.host()])
             .args(["--group", &group.to_string(), "--shutdown-timeout", "5"])
@@ -176,20 +163,10 @@ impl Engine {
 
     async fn import_image(&self) -> Result<()> {
         let archive = image::root_filesystem(&self.daemon.directory)?;
-        let (repository, tag) = IMAGE
-            .split_once(':')
-            .context("the image's name has a tag")?;
-        let options = CreateImageOptionsBuilder::new()
-            .from_src("-")
-            .repo(repository)
-            .tag(tag)
-            .build();
+        let (repository, tag) = IMAGE.split_once(':').context("the image's name has a tag")?;
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
         let body = bollard::body_full(archive.into());
         let progress = self.client()?.create_image(Some(options), Some(body), None);
-        progress
-            .try_collect::<Vec<_>>()
-            .await
-            .context("importing the image")
-            .map(drop)
+        progress.try_collect::<Vec<_>>().await.context("importing the image").map(drop)
     }
 }

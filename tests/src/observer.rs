@@ -75,10 +75,7 @@ impl Observer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        Self {
-            events,
-            _reading: reading,
-        }
+        Self { events, _reading: reading }
     }
 
     /// Everything so far, in the order in which the engine said it.
@@ -88,12 +85,7 @@ impl Observer {
 
     /// What was said of one container so far.
     pub fn events_of(&self, id: &str) -> Vec<EngineEvent> {
-        self.events
-            .borrow()
-            .iter()
-            .filter(|event| event.id == id)
-            .cloned()
-            .collect()
+        self.events.borrow().iter().filter(|event| event.id == id).cloned().collect()
     }
 
     /// Waits for an event, past or future, that `wanted` accepts, and returns the first.
@@ -106,16 +98,9 @@ impl Observer {
         let mut events = self.events.clone();
         let waiting = events.wait_for(|events| events.iter().any(&wanted));
         match tokio::time::timeout(deadline, waiting).await {
-            Ok(Ok(events)) => events
-                .iter()
-                .find(|event| wanted(event))
-                .cloned()
-                .context("it was just there"),
+            Ok(Ok(events)) => events.iter().find(|event| wanted(event)).cloned().context("it was just there"),
             Ok(Err(_)) => bail!("the observer ended"),
-            Err(_) => bail!(
-                "waited {deadline:?} for {what}; {}",
-                summary(&self.events.borrow())
-            ),
+            Err(_) => bail!("waited {deadline:?} for {what}; {}", summary(&self.events.borrow())),
         }
     }
 
@@ -124,37 +109,23 @@ impl Observer {
         let mut events = self.events.clone();
         let waiting = events.wait_for(|events| events.len() >= count);
         if tokio::time::timeout(deadline, waiting).await.is_err() {
-            bail!(
-                "waited {deadline:?} for {count} engine events; {}",
-                summary(&self.events.borrow())
-            );
+            bail!("waited {deadline:?} for {count} engine events; {}", summary(&self.events.borrow()));
         }
         Ok(())
     }
 }
 
 fn summary(events: &[EngineEvent]) -> String {
-    let last: Vec<_> = events
-        .iter()
-        .rev()
-        .take(5)
-        .map(|event| (&event.action, &event.name))
-        .collect();
+    let last: Vec<_> = events.iter().rev().take(5).map(|event| (&event.action, &event.name)).collect();
     format!("{} events seen, the last: {last:?}", events.len())
 }
 
 async fn read(engine: &Engine, since: i64, sender: &watch::Sender<Vec<EngineEvent>>) -> Result<()> {
     // Inclusive at the engine, so the newest ones come again after a reopening.
-    let since = sender
-        .borrow()
-        .last()
-        .map_or(since, |event| event.time_nano);
+    let since = sender.borrow().last().map_or(since, |event| event.time_nano);
     let since = format!("{}.{:09}", since / 1_000_000_000, since % 1_000_000_000);
     let filters = HashMap::from([("type", vec!["container"])]);
-    let options = EventsOptionsBuilder::new()
-        .since(&since)
-        .filters(&filters)
-        .build();
+    let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
     let mut stream = engine.client()?.events(Some(options));
     while let Some(message) = stream.next().await {
         let Some(event) = kept(message.context("an event")?) else {

@@ -23,8 +23,5 @@ pub fn free() -> Result<u16> {
             return Ok(FIRST + offset);
         }
     }
-    bail!(
-        "every loopback port from {FIRST} to {} is taken",
-        FIRST + COUNT
-    )
+    bail!("every loopback port from {FIRST} to {} is taken", FIRST + COUNT)
 }

@@ -112,23 +112,18 @@ impl Launch {
         command.arg(&self.log).arg(self.finally);
         if sudo {
             // sudo drops the environment, and `env` ends by becoming the program: the pid stays.
-            command
-                .arg("env")
-                .args(self.variables.iter().map(|(key, value)| {
-                    let mut pair = key.clone();
-                    pair.push("=");
-                    pair.push(value);
-                    pair
-                }));
+            command.arg("env").args(self.variables.iter().map(|(key, value)| {
+                let mut pair = key.clone();
+                pair.push("=");
+                pair.push(value);
+                pair
+            }));
         } else {
             command.envs(self.variables.iter().map(|(key, value)| (key, value)));
         }
         // In a process group of its own a Ctrl-C reaches only the test; the supervisor sees its end.
         command.args(&self.command).process_group(0);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(stderr);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         command
     }
 }
@@ -147,28 +142,14 @@ impl Process {
     /// Starts a child and returns once its process exists.
     pub fn start(launch: &Launch) -> Result<Self> {
         let name = launch.command[0].to_string_lossy().into_owned();
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&launch.log);
+        let log = OpenOptions::new().create(true).append(true).open(&launch.log);
         let log = log.with_context(|| format!("the log {}", launch.log.display()))?;
-        let mut supervisor = launch
-            .supervisor(log)
-            .spawn()
-            .context("starting the supervisor")?;
-        let orders = supervisor
-            .stdin
-            .take()
-            .context("the supervisor's standard input")?;
+        let mut supervisor = launch.supervisor(log).spawn().context("starting the supervisor")?;
+        let orders = supervisor.stdin.take().context("the supervisor's standard input")?;
         let mut reports = BufReader::new(supervisor.stdout.take().context("its standard output")?);
         let mut first = String::new();
-        reports
-            .read_line(&mut first)
-            .context("reading the pid from the supervisor")?;
-        let Some(pid) = first
-            .strip_prefix("pid ")
-            .and_then(|pid| pid.trim().parse().ok())
-        else {
+        reports.read_line(&mut first).context("reading the pid from the supervisor")?;
+        let Some(pid) = first.strip_prefix("pid ").and_then(|pid| pid.trim().parse().ok()) else {
             bail!("{name} was not started:\n{}", tail(&launch.log));
         };
         let (sender, exit) = watch::channel(None);
@@ -185,13 +166,7 @@ impl Process {
             // Its own exit code says nothing; waiting only keeps it from staying a zombie.
             let _ = supervisor.wait();
         });
-        Ok(Self {
-            name,
-            pid,
-            log: launch.log.clone(),
-            orders: Mutex::new((orders, answers)),
-            exit,
-        })
+        Ok(Self { name, pid, log: launch.log.clone(), orders: Mutex::new((orders, answers)), exit })
     }
 
     /// The child's process id.
@@ -242,11 +217,7 @@ impl Process {
     /// The end of the child, to be waited for without it.
     pub fn exit(&self) -> Exit {
         let name = format!("{} ({})", self.name, self.pid);
-        Exit {
-            name,
-            log: self.log.clone(),
-            code: self.exit.clone(),
-        }
+        Exit { name, log: self.log.clone(), code: self.exit.clone() }
     }
 
     /// Fails with the child's last lines when it has ended.
@@ -287,29 +258,17 @@ impl Exit {
         let code = match ended {
             Ok(Ok(code)) => *code,
             Ok(Err(_)) => None,
-            Err(_) => bail!(
-                "{} still ran after {deadline:?}:\n{}",
-                self.name,
-                tail(&self.log)
-            ),
+            Err(_) => bail!("{} still ran after {deadline:?}:\n{}", self.name, tail(&self.log)),
         };
         code.with_context(|| format!("the supervisor of {} ended first", self.name))
     }
 }
 
 impl Drop for Process {
-    #[expect(
-        clippy::print_stderr,
-        reason = "the log of a failing test's child belongs to its output"
-    )]
+    #[expect(clippy::print_stderr, reason = "the log of a failing test's child belongs to its output")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "--- last lines of {} ({}):\n{}",
-                self.name,
-                self.pid,
-                self.tail()
-            );
+            eprintln!("--- last lines of {} ({}):\n{}", self.name, self.pid, self.tail());
         }
     }
 }
@@ -322,9 +281,7 @@ pub fn is_root() -> bool {
 
 /// A new directory for a child's data, with a short path: Unix sockets allow 107 bytes.
 pub fn directory(purpose: &str) -> Result<PathBuf> {
-    let made = tempfile::Builder::new()
-        .prefix(&format!("radar-{purpose}-"))
-        .tempdir_in("/tmp");
+    let made = tempfile::Builder::new().prefix(&format!("radar-{purpose}-")).tempdir_in("/tmp");
     Ok(made.context("a directory in /tmp")?.keep())
 }
 

@@ -89,12 +89,7 @@ impl Proxy {
         let counters = Arc::new(Counters::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(listen(listener, target, watched, Arc::clone(&counters)));
-        Ok(Self {
-            port,
-            rules,
-            counters,
-            _listener: tasks,
-        })
+        Ok(Self { port, rules, counters, _listener: tasks })
     }
 
     /// The port to connect to.
@@ -151,12 +146,7 @@ impl Proxy {
     }
 }
 
-async fn listen(
-    listener: TcpListener,
-    target: Target,
-    mut rules: watch::Receiver<Rules>,
-    counters: Arc<Counters>,
-) {
+async fn listen(listener: TcpListener, target: Target, mut rules: watch::Receiver<Rules>, counters: Arc<Counters>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -177,8 +167,7 @@ async fn listen(
         }
         let (target, rules) = (target.clone(), rules.clone());
         let counters = Arc::clone(&counters);
-        connections
-            .spawn(async move { connection(client, target, now.cuts, rules, &counters).await });
+        connections.spawn(async move { connection(client, target, now.cuts, rules, &counters).await });
     }
 }
 
@@ -227,20 +216,8 @@ async fn both(
     counters: &Counters,
 ) {
     tokio::join!(
-        pump(
-            from_client,
-            to_server,
-            Direction::Up,
-            rules.clone(),
-            counters
-        ),
-        pump(
-            from_server,
-            to_client,
-            Direction::Down,
-            rules.clone(),
-            counters
-        ),
+        pump(from_client, to_server, Direction::Up, rules.clone(), counters),
+        pump(from_server, to_client, Direction::Down, rules.clone(), counters),
     );
 }
 
@@ -257,11 +234,7 @@ async fn pump(
     let reading = async move {
         let mut buffer = vec![0; 16 * 1024];
         loop {
-            if reading_rules
-                .wait_for(|rules| !rules.stalled(direction))
-                .await
-                .is_err()
-            {
+            if reading_rules.wait_for(|rules| !rules.stalled(direction)).await.is_err() {
                 return;
             }
             let Ok(size) = from.read(&mut buffer).await else {
@@ -281,19 +254,13 @@ async fn pump(
             if let Some(due) = due {
                 due.await;
             }
-            if writing_rules
-                .wait_for(|rules| !rules.stalled(direction))
-                .await
-                .is_err()
-            {
+            if writing_rules.wait_for(|rules| !rules.stalled(direction)).await.is_err() {
                 return;
             }
             if to.write_all(&chunk).await.is_err() {
                 return;
             }
-            counters
-                .of(direction)
-                .fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            counters.of(direction).fetch_add(chunk.len() as u64, Ordering::Relaxed);
         }
         let _ = to.shutdown().await;
     };

@@ -21,23 +21,14 @@ impl Accounts {
     pub fn fleet(prefix: &str, agents: &[&str]) -> Self {
         let mut rules = String::new();
         for (access, channels) in [
-            (
-                "write",
-                &[
-                    "status", "snapshot", "event", "enroll", "outcome", "stats", "log/+",
-                ][..],
-            ),
+            ("write", &["status", "snapshot", "event", "enroll", "outcome", "stats", "log/+"][..]),
             ("read", &["status", "snapshot", "resend", "command"][..]),
         ] {
             for channel in channels {
-                writeln!(rules, "pattern {access} {prefix}/v1/%u/{channel}")
-                    .expect("a String grows");
+                writeln!(rules, "pattern {access} {prefix}/v1/%u/{channel}").expect("a String grows");
             }
         }
-        let mut accounts = Self {
-            users: Vec::new(),
-            rules,
-        };
+        let mut accounts = Self { users: Vec::new(), rules };
         for agent in agents {
             accounts.add(agent, "");
         }
@@ -47,35 +38,20 @@ impl Accounts {
 
     /// Adds an account with rules of its own, one a line in the form of Mosquitto's ACL file.
     pub fn add(&mut self, user: &str, rules: &str) {
-        self.users
-            .push((user.to_owned(), format!("{user}-password")));
+        self.users.push((user.to_owned(), format!("{user}-password")));
         // Rules before the first `user` line are for everybody, so a user's own follow at the end.
         writeln!(self.rules, "user {user}\n{rules}").expect("a String grows");
     }
 
     pub(super) fn write(&self, passwords: &Path, acl: &Path) -> Result<()> {
         let own = (OWN.0.to_owned(), OWN.1.to_owned());
-        let lines = self
-            .users
-            .iter()
-            .chain([&own])
-            .map(|(user, word)| format!("{user}:{word}\n"));
+        let lines = self.users.iter().chain([&own]).map(|(user, word)| format!("{user}:{word}\n"));
         fs::write(passwords, lines.collect::<String>()).context("the password file")?;
-        let hashed = Command::new("mosquitto_passwd")
-            .arg("-U")
-            .arg(passwords)
-            .output();
+        let hashed = Command::new("mosquitto_passwd").arg("-U").arg(passwords).output();
         let hashed = hashed.context("mosquitto_passwd is needed for accounts")?;
         if !hashed.status.success() {
-            bail!(
-                "mosquitto_passwd: {}",
-                String::from_utf8_lossy(&hashed.stderr)
-            );
+            bail!("mosquitto_passwd: {}", String::from_utf8_lossy(&hashed.stderr));
         }
-        fs::write(
-            acl,
-            format!("{}user {}\ntopic readwrite #\n", self.rules, OWN.0),
-        )
-        .context("the ACL")
+        fs::write(acl, format!("{}user {}\ntopic readwrite #\n", self.rules, OWN.0)).context("the ACL")
     }
 }

@@ -32,23 +32,14 @@ pub struct Certificates {
 impl Certificates {
     /// Makes all of them in an existing directory with the `openssl` command.
     pub fn make(directory: &Path) -> Result<Self> {
-        let made = Self {
-            directory: directory.to_owned(),
-        };
-        fs::write(made.file("extensions"), EXTENSIONS)
-            .context("the extensions of the certificates")?;
+        let made = Self { directory: directory.to_owned() };
+        fs::write(made.file("extensions"), EXTENSIONS).context("the extensions of the certificates")?;
         for name in ["ca", "server", "client"] {
-            made.openssl(&format!(
-                "ecparam -name prime256v1 -genkey -noout -out {name}.key"
-            ))?;
+            made.openssl(&format!("ecparam -name prime256v1 -genkey -noout -out {name}.key"))?;
         }
-        made.openssl(
-            "req -x509 -new -config extensions -extensions ca -subj /CN=ca -days 2 -key ca.key -out ca.pem",
-        )?;
+        made.openssl("req -x509 -new -config extensions -extensions ca -subj /CN=ca -days 2 -key ca.key -out ca.pem")?;
         for name in ["server", "client"] {
-            made.openssl(&format!(
-                "req -new -config extensions -subj /CN={name} -key {name}.key -out {name}.csr"
-            ))?;
+            made.openssl(&format!("req -new -config extensions -subj /CN={name} -key {name}.key -out {name}.csr"))?;
             made.openssl(&format!(
                 "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
                  -extfile extensions -extensions {name} -out {name}.pem"
@@ -88,17 +79,10 @@ impl Certificates {
 
     fn openssl(&self, arguments: &str) -> Result<()> {
         let mut command = Command::new("openssl");
-        command
-            .current_dir(&self.directory)
-            .args(arguments.split_whitespace());
-        let output = command
-            .output()
-            .context("openssl is needed for certificates")?;
+        command.current_dir(&self.directory).args(arguments.split_whitespace());
+        let output = command.output().context("openssl is needed for certificates")?;
         if !output.status.success() {
-            bail!(
-                "openssl {arguments}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    Packet, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
-};
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, Publish, PublishProperties, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -54,13 +52,8 @@ impl Tap {
             }
         });
         let ready = tokio::time::timeout(DEADLINE, subscribed.wait_for(|ready| *ready)).await;
-        ready
-            .context("the broker did not answer the subscription")?
-            .context("the tap ended")?;
-        Ok(Self {
-            seen,
-            _following: following,
-        })
+        ready.context("the broker did not answer the subscription")?.context("the tap ended")?;
+        Ok(Self { seen, _following: following })
     }
 
     /// Everything seen so far, in order of arrival.
@@ -74,25 +67,13 @@ impl Tap {
     }
 
     /// Waits for a message, past or future, that `wanted` accepts, and returns the first.
-    pub async fn wait_for(
-        &self,
-        what: &str,
-        deadline: Duration,
-        wanted: impl Fn(&Seen) -> bool,
-    ) -> Result<Seen> {
+    pub async fn wait_for(&self, what: &str, deadline: Duration, wanted: impl Fn(&Seen) -> bool) -> Result<Seen> {
         let mut seen = self.seen.clone();
         let waiting = seen.wait_for(|seen| seen.iter().any(&wanted));
         match tokio::time::timeout(deadline, waiting).await {
-            Ok(Ok(seen)) => seen
-                .iter()
-                .find(|seen| wanted(seen))
-                .cloned()
-                .context("it was just there"),
+            Ok(Ok(seen)) => seen.iter().find(|seen| wanted(seen)).cloned().context("it was just there"),
             Ok(Err(_)) => bail!("the tap ended"),
-            Err(_) => bail!(
-                "waited {deadline:?} for {what}; seen: {}",
-                summary(&self.seen.borrow())
-            ),
+            Err(_) => bail!("waited {deadline:?} for {what}; seen: {}", summary(&self.seen.borrow())),
         }
     }
 
@@ -101,22 +82,14 @@ impl Tap {
         let mut seen = self.seen.clone();
         let waiting = seen.wait_for(|seen| seen.len() >= count);
         if tokio::time::timeout(deadline, waiting).await.is_err() {
-            bail!(
-                "waited {deadline:?} for {count} messages; seen: {}",
-                summary(&self.seen.borrow())
-            );
+            bail!("waited {deadline:?} for {count} messages; seen: {}", summary(&self.seen.borrow()));
         }
         Ok(())
     }
 }
 
 fn summary(seen: &[Seen]) -> String {
-    let last: Vec<_> = seen
-        .iter()
-        .rev()
-        .take(5)
-        .map(|seen| (&seen.topic, seen.payload.len()))
-        .collect();
+    let last: Vec<_> = seen.iter().rev().take(5).map(|seen| (&seen.topic, seen.payload.len())).collect();
     format!("{} messages, the last (topic, bytes): {last:?}", seen.len())
 }
 
@@ -131,9 +104,7 @@ async fn follow(
         match next(&mut events).await? {
             Packet::ConnAck(_) => {
                 for filter in filters {
-                    client
-                        .try_subscribe(filter, QoS::AtLeastOnce)
-                        .context("subscribing")?;
+                    client.try_subscribe(filter, QoS::AtLeastOnce).context("subscribing")?;
                 }
             }
             Packet::SubAck(_) => {
@@ -154,10 +125,8 @@ pub(super) async fn publish(
     content_type: Option<&str>,
 ) -> Result<()> {
     let (client, mut events) = connect(port);
-    let properties = PublishProperties {
-        content_type: content_type.map(str::to_owned),
-        ..PublishProperties::default()
-    };
+    let properties =
+        PublishProperties { content_type: content_type.map(str::to_owned), ..PublishProperties::default() };
     let publishing = async {
         client
             .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties)
@@ -187,9 +156,7 @@ pub(super) async fn retained(port: u16, filter: &str) -> Result<BTreeMap<String,
     // The broker handles subscriptions in order: with the second answer, all of the first's messages
     // have come. QoS 0, so that no window holds them back.
     for filter in [filter, "radar-tests/nothing-is-here"] {
-        client
-            .try_subscribe(filter, QoS::AtMostOnce)
-            .context("subscribing")?;
+        client.try_subscribe(filter, QoS::AtMostOnce).context("subscribing")?;
     }
     let mut answers = 0;
     let mut found = BTreeMap::new();
@@ -198,10 +165,7 @@ pub(super) async fn retained(port: u16, filter: &str) -> Result<BTreeMap<String,
             match next(&mut events).await? {
                 Packet::SubAck(ack) => {
                     if !matches!(ack.return_codes[..], [SubscribeReasonCode::Success(_)]) {
-                        bail!(
-                            "the broker refused to subscribe {filter}: {:?}",
-                            ack.return_codes
-                        );
+                        bail!("the broker refused to subscribe {filter}: {:?}", ack.return_codes);
                     }
                     answers += 1;
                 }
@@ -234,9 +198,7 @@ fn connect(port: u16) -> (AsyncClient, EventLoop) {
 
 async fn next(events: &mut EventLoop) -> Result<Packet> {
     loop {
-        if let Event::Incoming(packet) =
-            events.poll().await.context("the test's MQTT connection")?
-        {
+        if let Event::Incoming(packet) = events.poll().await.context("the test's MQTT connection")? {
             return Ok(packet);
         }
     }
@@ -247,9 +209,7 @@ fn record(publish: Publish) -> Seen {
         topic: String::from_utf8_lossy(&publish.topic).into_owned(),
         payload: publish.payload.to_vec(),
         retain: publish.retain,
-        content_type: publish
-            .properties
-            .and_then(|properties| properties.content_type),
+        content_type: publish.properties.and_then(|properties| properties.content_type),
         at: wall_nanos(),
     }
 }

@@ -15,10 +15,11 @@ pub struct Made {
 
 impl Engine {
     /// Makes exactly `count` events on these running containers, as fast as the engine does it, each
-    /// container on its own: mostly signals that they ignore, every tenth a rename (there and back), every
+    /// container on its own: mostly renames (there and back), every tenth a signal that it ignores, every
     /// twenty-fifth a change of the restart policy. Returns what was made, in the order of each container.
     ///
-    /// No pauses: when one is ended at once, the engine may say both a second time.
+    /// Few signals, because each takes the engine a new process. No pauses: when one is ended at once, the
+    /// engine may say both a second time.
     pub async fn burst(&self, containers: &[Container], count: usize) -> Result<Vec<Made>> {
         let shares = containers.len().max(1);
         let mut running: FuturesUnordered<_> = containers
@@ -39,33 +40,23 @@ impl Engine {
     async fn burst_one(&self, container: &Container, count: usize) -> Result<Vec<Made>> {
         let Container { id, name } = container;
         let other_name = format!("{name}-renamed");
-        let mut renamed = self
-            .inspect(id)
-            .await?
-            .name
-            .is_some_and(|name| name.ends_with("-renamed"));
+        let mut renamed = self.inspect(id).await?.name.is_some_and(|name| name.ends_with("-renamed"));
         let mut made = Vec::with_capacity(count);
         for number in 1..=count {
             let action = match number {
-                _ if number % 10 == 0 => "rename",
+                _ if number % 10 == 0 => "kill",
                 _ if number % 25 == 5 => "update",
-                _ => "kill",
+                _ => "rename",
             };
             let done = match action {
                 "rename" if renamed => self.rename(id, name).await,
                 "rename" => self.rename(id, &other_name).await,
-                "update" => {
-                    self.set_retries(id, i64::try_from(number).unwrap_or_default())
-                        .await
-                }
+                "update" => self.set_retries(id, i64::try_from(number).unwrap_or_default()).await,
                 _ => self.kill(id, "WINCH").await,
             };
             done.with_context(|| format!("event {number} of a burst on {name}"))?;
             renamed ^= action == "rename";
-            made.push(Made {
-                container: id.clone(),
-                action,
-            });
+            made.push(Made { container: id.clone(), action });
         }
         Ok(made)
     }

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 const APPLETS: &[&str] = &[
-    "cat", "date", "dd", "echo", "env", "false", "head", "ls", "mkdir", "nc", "rm", "seq", "sh",
-    "sleep", "tail", "test", "touch", "true", "wget", "yes",
+    "cat", "date", "dd", "echo", "env", "false", "head", "ls", "mkdir", "nc", "rm", "seq", "sh", "sleep", "tail",
+    "test", "touch", "true", "wget", "yes",
 ];
 
 /// A root file system with the host's static busybox, as a tar archive.
@@ -26,9 +26,7 @@ pub(super) fn root_filesystem(scratch: &Path) -> Result<Vec<u8>> {
         }
     }
     let mut tar = Command::new("tar");
-    tar.arg("-C")
-        .arg(&root)
-        .args(["--owner=0", "--group=0", "-cf", "-", "."]);
+    tar.arg("-C").arg(&root).args(["--owner=0", "--group=0", "-cf", "-", "."]);
     let tar = tar.output().context("tar is needed for the image")?;
     if !tar.status.success() {
         bail!("tar: {}", String::from_utf8_lossy(&tar.stderr));

@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy, RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy, RestartPolicyNameEnum};
 
 use super::IMAGE;
 
@@ -27,10 +25,7 @@ impl Spec {
             image: Some(IMAGE.to_owned()),
             cmd: Some(command.into_iter().map(Into::into).collect()),
             stop_signal: Some("SIGKILL".to_owned()),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
-                ..HostConfig::default()
-            }),
+            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
             ..ContainerCreateBody::default()
         };
         Self { body }
@@ -54,10 +49,7 @@ impl Spec {
     pub fn restart(self, policy: RestartPolicyNameEnum) -> Self {
         self.adjust(|body| {
             let host = body.host_config.get_or_insert_with(HostConfig::default);
-            host.restart_policy = Some(RestartPolicy {
-                name: Some(policy),
-                maximum_retry_count: None,
-            });
+            host.restart_policy = Some(RestartPolicy { name: Some(policy), maximum_retry_count: None });
         })
     }
 

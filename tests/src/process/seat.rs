@@ -39,17 +39,12 @@ impl Seat {
 
     /// Asks the process, unless none was ever started.
     pub fn ask<T>(&self, ask: impl FnOnce(&Process) -> T) -> Option<T> {
-        self.process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(ask)
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ask)
     }
 
     /// Fails with the last lines of a process that has ended.
     pub fn check_running(&self) -> Result<()> {
-        self.ask(Process::check_running)
-            .context("it was never started")?
+        self.ask(Process::check_running).context("it was never started")?
     }
 
     async fn end(&self, signal: impl FnOnce(&Process), deadline: Duration) -> Result<()> {
@@ -57,9 +52,6 @@ impl Seat {
             signal(process);
             process.exit()
         });
-        exit.context("it was never started")?
-            .wait(deadline)
-            .await
-            .map(drop)
+        exit.context("it was never started")?.wait(deadline).await.map(drop)
     }
 }

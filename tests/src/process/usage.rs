@@ -22,8 +22,8 @@ impl ProcStat {
     pub fn read(pid: u32) -> Result<Self> {
         let maps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
             .with_context(|| format!("memory of process {pid}"))?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .with_context(|| format!("CPU time of process {pid}"))?;
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("CPU time of process {pid}"))?;
         Ok(Self {
             rss: kilobytes(&maps, "Rss:").context("no Rss in smaps_rollup")?,
             anonymous: kilobytes(&maps, "Anonymous:").context("no Anonymous in smaps_rollup")?,
@@ -34,12 +34,7 @@ impl ProcStat {
 
 fn kilobytes(maps: &str, key: &str) -> Option<u64> {
     let line = maps.lines().find_map(|line| line.strip_prefix(key))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .map(|kilobytes| kilobytes * 1024)
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 /// utime and stime are fields 14 and 15; the name before them may hold spaces and parentheses.
