@@ -2,8 +2,8 @@
 //! errors, keys that live in memory, the one connection to its database on which two transactions meet, and
 //! the transaction that stays open for ever. It knows what the server does and nothing of who calls it.
 //!
-//! [`state`] is the database and what is recorded of the calls, [`routes`] the interface, [`heartbeat`] the
-//! hazard, [`process`] the process that can be ended.
+//! `state` is the database and what is recorded of the calls, `routes` the interface, `heartbeat` the hazard,
+//! `process` the process that can be ended.
 
 mod heartbeat;
 mod process;
@@ -161,6 +161,9 @@ impl Server {
     }
 
     /// Ends the process: every connection breaks, nothing listens.
+    ///
+    /// # Errors
+    /// When the process has panicked.
     pub async fn stop(&self) -> Result<()> {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         match process {

@@ -95,3 +95,11 @@ fn the_reports_say_how_it_stands() {
     assert_eq!(server.interval, Duration::from_millis(30_500));
     assert_eq!(state.relay.agents().count(), 1);
 }
+
+#[test]
+fn an_agent_takes_little_memory() {
+    // Ten thousand of them, with their keys and places in the queue, fit into a few megabytes.
+    assert!(size_of::<Agent>() <= 320, "{} bytes", size_of::<Agent>());
+    let (_, stored) = enrolled("pi");
+    assert!(size_of_val(&stored) <= 160, "{} bytes", size_of_val(&stored));
+}
