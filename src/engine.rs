@@ -210,7 +210,7 @@ impl Engine {
             self.pacer.reset();
         }
         if lived < SHORT_LIFE {
-            return self.lost(reason);
+            return self.lost(format!("the engine at {}: {reason}", self.address));
         }
         tracing::debug!(reason, "opening the event stream anew");
         self.link = self.opening();
@@ -228,7 +228,9 @@ impl Engine {
 
     fn answered(&mut self, answer: Answer) -> Option<Notice> {
         match answer {
-            Answer::List { result: Err(Failure::Silence(reason)), .. } => self.lost(reason),
+            Answer::List { result: Err(Failure::Silence(reason)), .. } => {
+                self.lost(format!("the engine at {}: {reason}", self.address))
+            }
             Answer::List { ticket, asked, result } => {
                 if result.is_ok() {
                     self.alive(asked);
@@ -307,6 +309,6 @@ async fn within<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(time_out, request).await {
         Ok(result) => result.map_err(Failure::from),
-        Err(_) => Err(Failure::Silence(format!("the engine does not answer within {} s", time_out.as_secs_f32()))),
+        Err(_) => Err(Failure::silence()),
     }
 }

@@ -14,6 +14,10 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    pub(super) fn silence() -> Self {
+        Self::Silence("it does not answer in time".to_owned())
+    }
+
     pub(super) fn text(self) -> String {
         let (Self::Missing(text) | Self::Answer(text) | Self::Silence(text)) = self;
         text
@@ -28,7 +32,7 @@ impl From<bollard::errors::Error> for Failure {
             Client::DockerResponseServerError { status_code, message } => {
                 Self::Answer(format!("the engine says {status_code}: {}", message.trim()))
             }
-            Client::RequestTimeoutError => Self::Silence("the engine does not answer in time".to_owned()),
+            Client::RequestTimeoutError => Self::silence(),
             Client::JsonDataError { .. } | Client::JsonSerdeError { .. } | Client::StrParseError { .. } => {
                 Self::Answer(format!("the engine's answer is not understood: {}", text(&error)))
             }

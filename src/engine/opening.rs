@@ -60,7 +60,7 @@ pub(super) struct Reached {
 pub(super) async fn open(address: Address, time_out: Duration, position: Position) -> Result<Reached, String> {
     match tokio::time::timeout(time_out, reach(&address, time_out, position)).await {
         Ok(reached) => reached,
-        Err(_) => Err(format!("the engine at {address} does not answer within {} s", time_out.as_secs_f32())),
+        Err(_) => Err(format!("the engine at {address}: {}", Failure::silence().text())),
     }
 }
 
@@ -84,13 +84,14 @@ async fn reach(address: &Address, time_out: Duration, position: Position) -> Res
         (Some(_), _) => (History::Whole, None),
         (None, _) => (History::NotAsked, None),
     };
-    let position = Position { held, ..position };
-    let since = match (position.last.or(position.covered), time) {
+    let since = match (position.last, time) {
         // The clock was set back, and the engine would take a later time for "nothing yet".
         (Some(since), Some(time)) if time < since => Some(1),
         (Some(since), _) => Some(since),
         (None, time) => time,
     };
+    // What was before the first answer is no news, then and whenever the stream is opened anew.
+    let position = Position { last: position.last.or(time), covered: position.covered.or(time), held };
     let events = Box::pin(docker.events(Some(event::kept(since))));
     Ok(Reached { docker, opened: Opened { facts, host: host(info), time, history }, position, events })
 }
