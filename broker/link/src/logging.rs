@@ -40,7 +40,7 @@ impl TryFrom<String> for Format {
 pub enum LoggingError {
     /// The level is not one.
     #[error(
-        "`{level}` is not a log level; use error, warn, info, debug or trace, or one per part of the program, for example `info,rumqttc=debug`"
+        "`{level}` is not a log level; use error, warn, info, debug or trace, or one per part of the program, for example `info,radar_link=debug`"
     )]
     Level {
         /// What was given.
@@ -89,7 +89,7 @@ mod tests {
     // DM19
     #[test]
     fn levels_are_words_or_words_per_target() {
-        for level in ["info", "WARN", "off", "radar_agent=debug,warn", "info, rumqttc=trace", "error"] {
+        for level in ["info", "WARN", "off", "radar_agent=debug,warn", "info, radar_link=trace", "error"] {
             assert!(filter(level).is_ok(), "{level}");
         }
     }

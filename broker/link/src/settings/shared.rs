@@ -112,7 +112,7 @@ pub const LOG: &[Setting] = &[
         variable: "LOG_LEVEL",
         default: Some("info"),
         secret: false,
-        sentence: "What is logged: error, warn, info, debug or trace, or one per part of the program (info,rumqttc=debug).",
+        sentence: "What is logged: error, warn, info, debug or trace, or one per part of the program (info,radar_link=debug).",
     },
     Setting {
         key: "log_format",

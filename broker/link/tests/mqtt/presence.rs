@@ -1,5 +1,6 @@
 //! Wills, goodbyes, connection numbers, and two clients with one id.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use radar_link::mqtt::{DisconnectError, Message, Notice, Reason, Session, Settings, Will, Wills};
@@ -136,4 +137,37 @@ async fn a_raised_number_reconnects_once_without_a_will() {
     // Kept on disk: greater than what this host's clock says.
     let mut host = Session::start(settings, wills(Duration::ZERO)).unwrap();
     assert_eq!(connected(&mut host).await, ahead + 2);
+}
+
+/// A broker that accepts a client and answers nothing more, until the client says goodbye.
+fn listens_only() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(&[0x20, 3, 0, 0, 0]);
+            let mut heard = Vec::new();
+            while !heard.ends_with(&[0xe0, 0]) {
+                let mut buffer = [0; 1024];
+                match stream.read(&mut buffer) {
+                    Ok(count) if count > 0 => heard.extend(&buffer[..count]),
+                    _ => break,
+                }
+            }
+        }
+    });
+    port
+}
+
+// RR8: a stop while the broker is slow with its answers.
+#[tokio::test]
+async fn a_goodbye_goes_out_although_the_window_is_full() {
+    let url = format!("mqtt://127.0.0.1:{}", listens_only());
+    let mut host = start(Settings { window: 2, ..crate::broker::client(&url, "host") });
+    connected(&mut host).await;
+    host.publish(1, message("status", "x")).unwrap();
+    host.publish(2, message("status", "y")).unwrap();
+    assert_eq!(host.free(), 0);
+    assert_eq!(host.disconnect(DEADLINE).await, Ok(()));
 }
