@@ -154,6 +154,11 @@ impl Script {
                 self.said.push(text);
                 return;
             }
+            "clock" => {
+                let seconds: i64 = rest.parse().expect("seconds");
+                self.now.wall += seconds * 1000;
+                return;
+            }
             "cursor" => {
                 self.said.push(format!("cursor {:?}", self.inventory.cursor()));
                 return;
@@ -757,7 +762,14 @@ fn the_cursor_moves_on_with_the_engines_clock_while_nothing_happens() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_moves_no_cursor_forward() {
+fn of_two_clocks_the_slower_moves_the_cursor() {
+    let expect = |cursor: &str| format!("list\nlist\ncursor Some({cursor})");
+    check("up 100000000000\nlisted\nclock -40\n+60s\nlisted\ncursor", &expect("115000000000"));
+    check("up 100000000000\nlisted\nclock 90\n+60s\nlisted\ncursor", &expect("155000000000"));
+}
+
+#[test]
+fn no_clock_is_too_odd() {
     let mut inventory = Inventory::new(Restored { records: None, cursor: Some(50) }, Duration::from_secs(60));
     let opened = |time| Opened {
         facts: EngineFacts::default(),
