@@ -159,7 +159,7 @@ impl Agent {
     }
 
     pub(super) fn handle_question(&mut self, asked: Resend) {
-        if asked.epoch == self.epoch && asked.from <= asked.to && self.questions.len() < QUESTIONS {
+        if (1..=asked.to).contains(&asked.from) && self.questions.len() < QUESTIONS {
             self.questions.push_back(asked);
         }
     }
@@ -190,21 +190,11 @@ impl Agent {
             self.unanswered.push_back(Sent::Status);
             return publication(Channel::Status, true, &self.status(session, reason, now)).map(Some);
         }
-        if let Some(asked) = self.questions.front_mut() {
-            let (from, to) = (asked.from, asked.to.min(self.sequence));
-            let event = (from <= to).then(|| self.event(kind, from, to, now));
-            let next = event.as_ref().map_or(u64::MAX, |event| event.sequence + 1);
-            if next > to {
-                self.questions.pop_front();
-            } else if let Some(asked) = self.questions.front_mut() {
-                asked.from = next;
-            }
-            if let Some(event) = event {
-                self.unanswered.push_back(Sent::Again);
-                counts.resent += 1;
-                counts.gaps += u64::from(event.action == Action::Gap);
-                return publication(Channel::Event, false, &event).map(Some);
-            }
+        if let Some(event) = self.next_answer(kind, now) {
+            self.unanswered.push_back(Sent::Again);
+            counts.resent += 1;
+            counts.gaps += u64::from(event.action == Action::Gap);
+            return publication(Channel::Event, false, &event).map(Some);
         }
         if self.sent < self.sequence {
             let event = self.event(kind, self.sent + 1, self.sequence, now);
@@ -238,22 +228,26 @@ impl Agent {
         status(self.index, &self.id, session, reason, now)
     }
 
+    /// The next event or gap that answers a question. Of an earlier life nothing is left.
+    fn next_answer(&mut self, kind: &Kind, now: Now) -> Option<Event> {
+        let Resend { epoch, from, to } = self.questions.pop_front()?;
+        if epoch != self.epoch {
+            return Some(gap(epoch, from, to, now));
+        }
+        let to = to.min(self.sequence);
+        let event = (from <= to).then(|| self.event(kind, from, to, now))?;
+        if event.sequence < to {
+            self.questions.push_front(Resend { epoch, from: event.sequence + 1, to });
+        }
+        Some(event)
+    }
+
     /// Event `number`, or the gap from `number` on that ends where the ring begins, `to` at the latest.
     fn event(&self, kind: &Kind, number: u64, to: u64, now: Now) -> Event {
         let kept_from = self.sequence + 1 - self.ring.len() as u64;
         let kept = number.checked_sub(kept_from).and_then(|at| self.ring.get(usize::try_from(at).ok()?));
         let Some(time) = kept.copied() else {
-            return Event {
-                epoch: self.epoch,
-                sequence: to.min(kept_from - 1),
-                first: Some(number),
-                at: now.wall,
-                time: None,
-                action: Action::Gap,
-                id: None,
-                name: None,
-                set: Fields::default(),
-            };
+            return gap(self.epoch, number, to.min(kept_from - 1), now);
         };
         let (container, paused) = self.container(kind, number);
         Event {
@@ -296,6 +290,20 @@ impl Agent {
             }),
             containers: records,
         }
+    }
+}
+
+fn gap(epoch: u64, first: u64, sequence: u64, now: Now) -> Event {
+    Event {
+        epoch,
+        sequence,
+        first: Some(first),
+        at: now.wall,
+        time: None,
+        action: Action::Gap,
+        id: None,
+        name: None,
+        set: Fields::default(),
     }
 }
 

@@ -54,15 +54,15 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
     let bridge = programs.bridge(&[("MQTT_URL", broker.url()), ("BRIDGE_LISTEN", format!("127.0.0.1:{port}"))])?;
     let yard = Yard { broker, fleet, bridge, port, agents: plan.agents };
     yard.fleet.wait_online(plan.agents, ALL_ONLINE).await?;
-    let drained = yard.drain(plan).await?;
     let from_nothing = yard.start_bridge().await?;
     tokio::time::sleep(SETTLE).await;
     let memory = yard.memory()?;
-    let stored = yard.store(plan, drained).await?;
-    let loaded = yard.memory()?;
-    report.add(memory.figure(plan, &loaded));
-    report.add(stored);
-    yard.restart(plan, from_nothing, report).await
+    let stored = yard.store(plan).await;
+    report.add(memory.figure(plan, &yard.memory()?));
+    yard.restart(plan, from_nothing, report).await?;
+    let drained = yard.drain(plan).await?;
+    report.add(stored?.figure(plan, drained));
+    Ok(())
 }
 
 /// Memory of the bridge and of the broker.
@@ -84,6 +84,35 @@ impl Memory {
                  which holds the same agents' connections and retained messages.",
                 plan.simulated_containers,
                 bytes(loaded.bridge) / 1e6
+            ),
+        }
+    }
+}
+
+/// What the bridge has made of the load.
+struct Stored {
+    offered: f64,
+    per_second: f64,
+    /// Seconds until the rest was stored.
+    rest: f64,
+    /// Processors in use by bridge, broker and simulation.
+    shares: [f64; 3],
+}
+
+impl Stored {
+    fn figure(&self, plan: &Plan, drained: f64) -> Figure {
+        let [bridge, broker, simulation] = self.shares;
+        Figure {
+            name: format!("bridge: events stored per second, {} s", plan.stored.as_secs()),
+            unit: "/s",
+            goal: Goal::AtLeast(10_000.0),
+            measured: self.per_second,
+            baseline: Some(drained),
+            how: format!(
+                "Of {:.0}/s that the {} agents offered; the rest was stored {:.1} s after the end. Processors used: \
+                 bridge {bridge:.2}, mosquitto {broker:.2}, simulation {simulation:.2}. Baseline: what mosquitto_sub took \
+                 of the same load in the bridge's place.",
+                self.offered, plan.agents, self.rest
             ),
         }
     }
@@ -111,14 +140,16 @@ impl Yard {
         Ok(clock.now().mono.as_secs_f64())
     }
 
-    /// Events per second that a plain subscriber takes of the load.
+    /// Events per second that a plain subscriber takes of the load. It takes the session of the bridge, for
+    /// which the broker would otherwise keep them all.
     async fn drain(&self, plan: &Plan) -> Result<f64> {
         let directory = directory("measure")?;
         let output = directory.join("messages");
         // One short line for each message, so that the size of the file counts them.
+        self.bridge.terminate().await?;
         let launch = Launch::new("mosquitto_sub", &output)
             .args(["-h", "127.0.0.1", "-p", &self.broker.port().to_string()])
-            .args(["-q", "1", "-t", "radar/v1/+/event", "-F", "x"])
+            .args(["-i", "radar-bridge-radar", "-q", "1", "-t", "radar/v1/+/event", "-F", "x"])
             .owns(&directory);
         let subscriber = Process::start(&launch).context("mosquitto_sub, of mosquitto-clients")?;
         let taken = || fs::metadata(&output).map(|file| file.len() / 2).context("the output of mosquitto_sub");
@@ -144,7 +175,7 @@ impl Yard {
     }
 
     /// Events per second that the bridge stores of the same load.
-    async fn store(&self, plan: &Plan, drained: f64) -> Result<Figure> {
+    async fn store(&self, plan: &Plan) -> Result<Stored> {
         let stored = async || Metrics::read(self.port).await?.value("radar_events_stored_total");
         let pids = [self.bridge.pid()?, self.broker.pid().context("the broker runs")?, std::process::id()];
         let at_rest = stored().await?;
@@ -167,19 +198,7 @@ impl Yard {
         })
         .await?;
         let rest = rest.now().mono.as_secs_f64();
-        Ok(Figure {
-            name: format!("bridge: events stored per second, {} s", plan.stored.as_secs()),
-            unit: "/s",
-            goal: Goal::AtLeast(10_000.0),
-            measured: (after - before) / seconds,
-            baseline: Some(drained),
-            how: format!(
-                "Of {offered:.0}/s that the {} agents offered; the rest was stored {rest:.1} s after the end. Processors \
-                 used: bridge {:.2}, mosquitto {:.2}, simulation {:.2}. Baseline: what mosquitto_sub took of the same \
-                 load before the bridge was there.",
-                plan.agents, shares[0], shares[1], shares[2]
-            ),
-        })
+        Ok(Stored { offered, per_second: (after - before) / seconds, rest, shares })
     }
 
     async fn restart(&self, plan: &Plan, from_nothing: f64, report: &mut Report) -> Result<()> {

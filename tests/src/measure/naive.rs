@@ -10,13 +10,11 @@ use rumqttc::v5::{AsyncClient, MqttOptions};
 use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Tap};
-use crate::proxy::{Proxy, Target};
 
 const TOPIC: &str = "radar-tests/naive";
 const APART: Duration = Duration::from_millis(2);
 
 pub(super) struct Naive {
-    pub(super) proxy: Proxy,
     client: AsyncClient,
     tap: Tap,
     published: usize,
@@ -24,10 +22,10 @@ pub(super) struct Naive {
 }
 
 impl Naive {
-    pub(super) async fn start(broker: &Broker) -> Result<Self> {
+    /// Connects by the port of a link that will be cut.
+    pub(super) async fn start(broker: &Broker, link: u16) -> Result<Self> {
         let tap = broker.tap(&[TOPIC]).await?;
-        let proxy = Proxy::start(Target::Port(broker.port())).await?;
-        let options = MqttOptions::new("radar-tests-naive", "127.0.0.1", proxy.port());
+        let options = MqttOptions::new("radar-tests-naive", "127.0.0.1", link);
         let (client, mut events) = AsyncClient::new(options, 100);
         let mut polling = JoinSet::new();
         polling.spawn(async move {
@@ -37,7 +35,7 @@ impl Naive {
                 }
             }
         });
-        Ok(Self { proxy, client, tap, published: 0, _polling: polling })
+        Ok(Self { client, tap, published: 0, _polling: polling })
     }
 
     /// Publishes so many messages; each call of the library says that it went well.

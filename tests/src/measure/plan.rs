@@ -64,7 +64,7 @@ impl Plan {
             events_per_outage: 200,
             agents: 10_000,
             simulated_containers: 25,
-            rate: 15_000,
+            rate: 12_000,
             drained: Duration::from_secs(10),
             stored: Duration::from_secs(30),
         }

@@ -26,7 +26,7 @@ use crate::wait::until;
 
 /// An agent has at most one early heartbeat in five seconds.
 const BETWEEN_BEATS: Duration = Duration::from_secs(6);
-/// How long the link is cut in an outage, at least.
+/// How long the link is cut in an outage.
 const CUT: Duration = Duration::from_millis(300);
 /// After the last outage all agents must be back and everything must be stored.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -150,31 +150,29 @@ impl<'a> Relay<'a> {
         .await
     }
 
-    /// Cuts the links of one agent after the other, with events before, during and after each cut.
+    /// Cuts the link of one agent after the other in full flow, and that of the naive client each time.
     async fn outages(&self, plan: &Plan, report: &mut Report) -> Result<()> {
         tracing::info!("{} outages", plan.outages);
         let before = self.observer.events().len();
-        let mut naive = Naive::start(&self.stage.broker).await?;
-        let share = plan.events_per_outage / 2;
+        let naive_link = Proxy::start(Target::Port(self.stage.broker.port())).await?;
+        let mut naive = Naive::start(&self.stage.broker, naive_link.port()).await?;
         let some = &self.stage.containers[..self.stage.containers.len().min(5)];
         for outage in 0..plan.outages {
-            let host = &self.hosts[outage % self.hosts.len()];
-            let cut = async {
+            let links = [&self.hosts[outage % self.hosts.len()].proxy, &naive_link];
+            let cutting = async {
                 tokio::time::sleep(CUT / 3).await;
-                host.proxy.cut();
-                naive.proxy.cut();
+                links.iter().for_each(|link| link.cut());
+                tokio::time::sleep(CUT).await;
+                links.iter().for_each(|link| link.resume());
             };
-            cut.await;
-            // What is under way when the link is cut is what gets lost, so it is cut in full flow.
-            let (burst, cutting) = tokio::join!(self.stage.engine.burst(some, share), tokio::time::sleep(CUT));
-            let () = cutting;
-            burst?;
-            host.proxy.resume();
-            naive.proxy.resume();
-            let (burst, published) = tokio::join!(self.stage.engine.burst(some, share), naive.publish(share));
+            let events = plan.events_per_outage;
+            let burst = self.stage.engine.burst(some, events);
+            let (burst, published, ()) = tokio::join!(burst, naive.publish(events), cutting);
             burst?;
             published?;
         }
+        // Its library connects again and sends what it still has.
+        tokio::time::sleep(BETWEEN_BEATS).await;
         self.report_outages(plan, before, &naive, report).await
     }
 

@@ -97,7 +97,8 @@ fn questions_are_answered_from_the_ring_or_by_a_gap() {
         (epoch, 266, 300, &["unpause 266"]),
         (epoch, 267, 300, &[]),
         (epoch, 5, 4, &[]),
-        (epoch + 1, 12, 13, &[]),
+        (epoch - 1, 12, 13, &["gap 12..=13"]),
+        (epoch, 0, 3, &[]),
     ] {
         agent.handle_question(Resend { epoch, from, to });
         assert_eq!(play(&mut agent, &mut counts, 1), answer, "{from}..={to} of {epoch}");
