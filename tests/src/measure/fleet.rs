@@ -2,6 +2,7 @@
 //! knows all of them after a restart. Broker, bridge and fleet share the processors of this host.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ use super::metrics::Metrics;
 use super::plan::Plan;
 use super::programs::{Bridge, Programs};
 use super::report::{Figure, Goal, Report};
-use super::sample::{bytes, mebibytes};
+use super::sample::bytes;
 use super::usage::Cpu;
 use crate::broker::{Broker, Options, Persistence};
 use crate::fleet::{self, Fleet};
@@ -54,7 +55,7 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
     let bridge = programs.bridge(&[("MQTT_URL", broker.url()), ("BRIDGE_LISTEN", format!("127.0.0.1:{port}"))])?;
     let yard = Yard { broker, fleet, bridge, port, agents: plan.agents };
     yard.fleet.wait_online(plan.agents, ALL_ONLINE).await?;
-    let from_nothing = yard.start_bridge().await?;
+    let from_nothing = yard.first_start().await?;
     tokio::time::sleep(SETTLE).await;
     let memory = yard.memory()?;
     let stored = yard.store(plan).await;
@@ -124,52 +125,56 @@ impl Yard {
         Ok(Memory { bridge: ProcStat::read(self.bridge.pid()?)?.rss, broker: ProcStat::read(broker)?.rss })
     }
 
-    /// Starts the bridge and returns the seconds until it shows all agents online.
-    async fn start_bridge(&self) -> Result<f64> {
+    /// Starts the bridge with nothing, and returns the seconds until it has stored what every agent runs.
+    async fn first_start(&self) -> Result<f64> {
         let clock = Clock::start();
         self.bridge.start()?;
-        let knows_all = until("the bridge to know all agents", ALL_ONLINE, async || {
+        self.wait_known(0.0).await?;
+        until("the containers of all agents", ALL_ONLINE, async || {
+            let listed = self.bridge.agents().await?;
+            let known = listed.lines().filter(|line| line.contains("\"containers\":{")).count();
+            if known == self.agents as usize { Ok(()) } else { bail!("those of {known} agents are known") }
+        })
+        .await?;
+        Ok(clock.now().mono.as_secs_f64())
+    }
+
+    /// Waits until the bridge shows all agents online and has stored so many events since its start.
+    async fn wait_known(&self, events: f64) -> Result<()> {
+        let known = until("the bridge to know all agents", ALL_ONLINE, async || {
             if let Err(ended) = self.bridge.check_running() {
                 return Ok(Err(ended));
             }
             let metrics = Metrics::read(self.port).await?;
-            let known = (metrics.value("radar_broker_connected")?, metrics.value("radar_agents_online")?);
-            if known == (1.0, f64::from(self.agents)) { Ok(Ok(())) } else { bail!("(connected, online) is {known:?}") }
+            let connected = metrics.value("radar_broker_connected")? > 0.0;
+            let online = metrics.value("radar_agents_online")?;
+            let stored = metrics.value("radar_events_stored_total")?;
+            if connected && online == f64::from(self.agents) && stored >= events {
+                Ok(Ok(()))
+            } else {
+                bail!("connected: {connected}, {online} online, {stored} events stored")
+            }
         });
-        knows_all.await??;
-        Ok(clock.now().mono.as_secs_f64())
+        known.await?
     }
 
     /// Events per second that a plain subscriber takes of the load. It takes the session of the bridge, for
     /// which the broker would otherwise keep them all.
     async fn drain(&self, plan: &Plan) -> Result<f64> {
-        let directory = directory("measure")?;
-        let output = directory.join("messages");
-        // One short line for each message, so that the size of the file counts them.
         self.bridge.terminate().await?;
-        let launch = Launch::new("mosquitto_sub", &output)
-            .args(["-h", "127.0.0.1", "-p", &self.broker.port().to_string()])
-            .args(["-i", "radar-bridge-radar", "-q", "1", "-t", "radar/v1/+/event", "-F", "x"])
-            .owns(&directory);
-        let subscriber = Process::start(&launch).context("mosquitto_sub, of mosquitto-clients")?;
-        let taken = || fs::metadata(&output).map(|file| file.len() / 2).context("the output of mosquitto_sub");
+        let subscriber = self.subscriber(&["-i", "radar-bridge-radar", "-t", "radar/v1/+/event"])?;
         self.fleet.set_rate(plan.rate);
-        until(
-            "mosquitto_sub to take events",
-            ALL_ONLINE,
-            async || {
-                if taken()? > 0 { anyhow::Ok(()) } else { bail!("none") }
-            },
-        )
+        until("mosquitto_sub to take events", ALL_ONLINE, async || {
+            if subscriber.taken()? > 0 { anyhow::Ok(()) } else { bail!("none") }
+        })
         .await?;
         tokio::time::sleep(SETTLE).await;
-        let (clock, before) = (Clock::start(), taken()?);
+        let (clock, before) = (Clock::start(), subscriber.taken()?);
         tokio::time::sleep(plan.drained).await;
-        let drained = bytes(taken()? - before) / clock.now().mono.as_secs_f64();
+        let drained = bytes(subscriber.taken()? - before) / clock.now().mono.as_secs_f64();
         self.fleet.set_rate(0);
         self.fleet.wait_acknowledged(ALL_ONLINE).await?;
-        subscriber.terminate();
-        subscriber.wait_exit(ALL_ONLINE).await?;
+        subscriber.end().await?;
         tracing::info!("mosquitto_sub took {drained:.0} events per second");
         Ok(drained)
     }
@@ -201,21 +206,79 @@ impl Yard {
         Ok(Stored { offered, per_second: (after - before) / seconds, rest, shares })
     }
 
+    /// Starts the bridge again, after something has happened at every agent while it was away.
     async fn restart(&self, plan: &Plan, from_nothing: f64, report: &mut Report) -> Result<()> {
+        let retained = self.retained().await?;
         self.bridge.terminate().await?;
-        let again = self.start_bridge().await?;
+        let before = self.fleet.counts().happened;
+        self.fleet.set_rate(self.agents);
+        until("an event of every agent", ALL_ONLINE, async || {
+            let happened = self.fleet.counts().happened - before;
+            if happened >= u64::from(self.agents) { Ok(()) } else { Err(happened) }
+        })
+        .await?;
+        self.fleet.set_rate(0);
+        self.fleet.wait_acknowledged(ALL_ONLINE).await?;
+        let happened = bytes(self.fleet.counts().happened - before);
+        let clock = Clock::start();
+        self.bridge.start()?;
+        self.wait_known(happened).await?;
         report.add(Figure {
             name: format!("bridge: restart until it knows {} agents", plan.agents),
             unit: "s",
             goal: Goal::AtMost(10.0),
-            measured: again,
-            baseline: Some(from_nothing),
+            measured: clock.now().mono.as_secs_f64(),
+            baseline: Some(retained),
             how: format!(
-                "From the start of the process until its metrics show all online and the broker connected; {:.0} MiB \
-                 then. Baseline: the same with an empty data directory.",
-                mebibytes(self.memory()?.bridge)
+                "From the start of the process until all are online and it has stored an event of each that happened \
+                 while it was away; {:.0} MB then. With an empty data directory it has all snapshots after \
+                 {from_nothing:.1} s. Baseline: mosquitto_sub with the retained messages of all agents.",
+                bytes(self.memory()?.bridge) / 1e6
             ),
         });
         Ok(())
+    }
+
+    /// Seconds until a plain subscriber has the retained messages of all agents.
+    async fn retained(&self) -> Result<f64> {
+        let clock = Clock::start();
+        let subscriber = self.subscriber(&["-t", "radar/v1/+/status", "-t", "radar/v1/+/snapshot"])?;
+        until("mosquitto_sub to have the retained messages", ALL_ONLINE, async || {
+            let taken = subscriber.taken()?;
+            if taken >= 2 * u64::from(self.agents) { Ok(()) } else { bail!("{taken} came") }
+        })
+        .await?;
+        let taken = clock.now().mono.as_secs_f64();
+        subscriber.end().await?;
+        Ok(taken)
+    }
+
+    fn subscriber(&self, arguments: &[&str]) -> Result<Subscriber> {
+        let directory = directory("measure")?;
+        let output = directory.join("messages");
+        // One short line for each message, so that the size of the file counts them.
+        let launch = Launch::new("mosquitto_sub", &output)
+            .args(["-h", "127.0.0.1", "-p", &self.broker.port().to_string(), "-q", "1", "-F", "x"])
+            .args(arguments.iter().copied())
+            .owns(&directory);
+        let process = Process::start(&launch).context("mosquitto_sub, of mosquitto-clients")?;
+        Ok(Subscriber { process, output })
+    }
+}
+
+/// A plain subscriber that counts what it gets.
+struct Subscriber {
+    process: Process,
+    output: PathBuf,
+}
+
+impl Subscriber {
+    fn taken(&self) -> Result<u64> {
+        fs::metadata(&self.output).map(|file| file.len() / 2).context("the output of mosquitto_sub")
+    }
+
+    async fn end(self) -> Result<()> {
+        self.process.terminate();
+        self.process.wait_exit(ALL_ONLINE).await.map(drop)
     }
 }

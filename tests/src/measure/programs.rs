@@ -116,18 +116,32 @@ impl Bridge {
         self.seat.check_running()
     }
 
+    /// The last lines of its log.
+    pub(super) fn tail(&self) -> String {
+        self.seat.ask(Process::tail).unwrap_or_default()
+    }
+
     pub(super) fn pid(&self) -> Result<u32> {
         self.seat.ask(Process::pid).context("the bridge was never started")
     }
 
     /// What its command line says of the history of an agent, one JSON object a line.
     pub(super) async fn events(&self, agent: &str) -> Result<String> {
+        self.say(&["events", agent, "--json"]).await
+    }
+
+    /// What its command line says of all agents, one JSON object a line.
+    pub(super) async fn agents(&self) -> Result<String> {
+        self.say(&["agents", "--json"]).await
+    }
+
+    async fn say(&self, arguments: &[&str]) -> Result<String> {
         let mut command = tokio::process::Command::new(&self.program.file);
-        command.args(["events", agent, "--json"]).envs(&self.program.variables).kill_on_drop(true);
-        let output = command.output().await.context("radar-bridge events")?;
+        command.args(arguments).envs(&self.program.variables).kill_on_drop(true);
+        let output = command.output().await.context("radar-bridge")?;
         if !output.status.success() {
-            bail!("radar-bridge events {agent}: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("radar-bridge {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
         }
-        String::from_utf8(output.stdout).context("the output of radar-bridge events")
+        String::from_utf8(output.stdout).context("the output of radar-bridge")
     }
 }

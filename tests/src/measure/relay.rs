@@ -9,6 +9,7 @@ use radar_wire::codec::decode;
 use radar_wire::event::Event;
 
 use super::history::Difference;
+use super::metrics::Metrics;
 use super::naive::Naive;
 use super::plan::Plan;
 use super::programs::Bridge;
@@ -58,12 +59,19 @@ impl<'a> Relay<'a> {
         let server = Server::start().await?;
         // Regular heartbeats stay out of the way of those that an event causes.
         server.set_interval(1800.0);
+        let http = port::free()?;
         let bridge = stage.programs.bridge(&[
             ("MQTT_URL", stage.broker.url()),
-            ("BRIDGE_LISTEN", format!("127.0.0.1:{}", port::free()?)),
+            ("BRIDGE_LISTEN", format!("127.0.0.1:{http}")),
             ("SERVER_URL", server.url()),
         ])?;
         bridge.start()?;
+        // A token that nobody takes is offered again a minute later.
+        until("the bridge at the broker", DEADLINE, async || {
+            let connected = Metrics::read(http).await?.value("radar_broker_connected")?;
+            if connected > 0.0 { Ok(()) } else { bail!("it is not connected") }
+        })
+        .await?;
         let mut hosts = Vec::new();
         for number in 0..plan.relayed {
             let proxy = Proxy::start(Target::Port(stage.broker.port())).await?;
@@ -91,7 +99,7 @@ impl<'a> Relay<'a> {
             }
             Ok(Ok(()))
         });
-        waited.await?
+        waited.await.with_context(|| format!("the bridge's log ends with:\n{}", self.bridge.tail()))?
     }
 
     /// The way of an event to the server, each agent on its own.
