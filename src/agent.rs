@@ -330,7 +330,10 @@ impl Agent {
                 }
             }
             Ok((id, Channel::Resend)) if id == self.config.id => match codec::decode(content_type, &received.payload) {
-                Ok(ask) => self.asks.push(ask, self.last_name(), self.now.mono),
+                Ok(ask) => {
+                    self.listened();
+                    self.asks.push(ask, self.last_name(), self.now.mono);
+                }
                 Err(_) => self.say(Remark::BadResend),
             },
             _ => {}

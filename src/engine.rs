@@ -30,7 +30,7 @@ use notice::{InspectError, Listed, Notice};
 use opening::{Events, Position, Reached};
 use record::Labels;
 
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// An event stream that lived shorter than this is a failure; a longer one is opened anew at once.

@@ -1,6 +1,7 @@
 //! What goes to the broker, in which order, and what comes of it. Everything shares one window:
 //! the status first, then the token, what the bridge asked for, the events in order, and the snapshot
-//! when no unsent event precedes it. What the broker refuses is said once and tried again slowly.
+//! when no unsent event precedes it. What the broker refuses is said once and tried again slowly. While no
+//! bridge listens the events stay in the outbox, and one of them asks now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +14,7 @@ use radar_wire::enroll::Enroll;
 use radar_wire::status::{EngineFacts, Reason};
 use radar_wire::topic::Channel;
 
-use super::outbox::Name;
+use super::outbox::{Entry, Name};
 use super::remark::Remark;
 use super::{Agent, Effect, Life, Stop};
 
@@ -27,8 +28,12 @@ const SETTLE: Duration = Duration::from_secs(10);
 const TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The waits until a token that nobody took is published again.
-const TOKEN_FIRST: Duration = Duration::from_secs(30);
-const TOKEN_MOST: Duration = Duration::from_secs(60 * 60);
+const TOKEN_FIRST: Duration = Duration::from_secs(2);
+const TOKEN_MOST: Duration = Duration::from_secs(10 * 60);
+
+/// The waits until one event is published again to see whether a bridge listens.
+const PROBE_FIRST: Duration = Duration::from_millis(500);
+const PROBE_MOST: Duration = Duration::from_secs(5);
 
 /// What can be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +97,9 @@ pub(super) struct Publishing {
     blocked: bool,
     held: BTreeMap<Class, Duration>,
     refused: BTreeSet<Class>,
+    /// Whether somebody subscribes to the events. While nobody does the broker forgets them at once, so they wait here.
     heard: Option<bool>,
+    probe_wait: Duration,
     token: bool,
     token_wait: Duration,
     /// A connection without a snapshot.
@@ -117,6 +124,7 @@ impl Publishing {
             held: BTreeMap::new(),
             refused: BTreeSet::new(),
             heard: None,
+            probe_wait: PROBE_FIRST,
             token,
             token_wait: TOKEN_FIRST,
             snapshot_owed: false,
@@ -145,6 +153,10 @@ impl Publishing {
         self.connected.is_some()
     }
 
+    fn is_unheard(&self) -> bool {
+        self.heard == Some(false)
+    }
+
     fn is_free(&self, class: Class, mono: Duration) -> bool {
         self.held.get(&class).is_none_or(|until| *until <= mono)
     }
@@ -171,7 +183,11 @@ impl Agent {
             self.heard(heard);
         }
         match flight {
-            Flight::Event(name) => self.outbox.acknowledge(name),
+            Flight::Event(name) if heard => self.outbox.acknowledge(name),
+            Flight::Event(name) => {
+                self.outbox.take_back(name);
+                self.hold_events();
+            }
             Flight::Enroll if heard => self.publishing.token = false,
             Flight::Enroll => {
                 let wait = self.publishing.token_wait;
@@ -227,7 +243,26 @@ impl Agent {
         }
     }
 
+    /// A bridge is there that asks for events.
+    pub(super) fn listened(&mut self) {
+        if self.publishing.is_unheard() {
+            self.publishing.held.remove(&Class::Event);
+            self.publishing.probe_wait = PROBE_FIRST;
+        }
+    }
+
+    fn hold_events(&mut self) {
+        let publishing = &mut self.publishing;
+        if publishing.is_free(Class::Event, self.now.mono) {
+            publishing.held.insert(Class::Event, self.now.mono + publishing.probe_wait);
+            publishing.probe_wait = (publishing.probe_wait * 2).min(PROBE_MOST);
+        }
+    }
+
     fn heard(&mut self, heard: bool) {
+        if heard {
+            self.listened();
+        }
         let before = self.publishing.heard.replace(heard);
         match (before, heard) {
             (None | Some(true), false) => self.say(Remark::Unheard),
@@ -296,7 +331,9 @@ impl Agent {
             Some(Stop::Flushing { until, .. }) => until <= self.now.mono,
             Some(_) => true,
         };
-        if leaving || !self.publishing.is_free(Class::Event, self.now.mono) {
+        let probing = self.publishing.is_unheard()
+            && self.publishing.in_flight.values().any(|flight| matches!(flight, Flight::Event(_)));
+        if leaving || probing || !self.publishing.is_free(Class::Event, self.now.mono) {
             return None;
         }
         let (name, bytes) = self.outbox.send_next()?;
@@ -329,14 +366,18 @@ impl Agent {
             && self.stop.is_none()
             && publishing.is_free(Class::Snapshot, self.now.mono)
             && !publishing.is_under_way(&Flight::Snapshot)
-            && !self.outbox.has_unsent();
+            && (!self.outbox.has_unsent() || self.publishing.is_unheard());
         if !ready || !(due || publishing.snapshot_owed) {
             return None;
         }
         self.publishing.changed = None;
         self.publishing.snapshot = Some((self.now.mono, gist));
         self.publishing.snapshot_owed = false;
-        match codec::encode(&self.snapshot()?) {
+        // An agent that restarts reads on at this time: events that wait here must not be behind it.
+        let mut snapshot = self.snapshot()?;
+        let waiting = self.outbox.waiting_after(None).find_map(Entry::time);
+        snapshot.time = snapshot.time.map(|time| waiting.map_or(time, |waiting| time.min(waiting - 1)));
+        match codec::encode(&snapshot) {
             Ok(encoded) => Some((Flight::Snapshot, self.encoded(&Channel::Snapshot, encoded, true))),
             Err(EncodeError::TooLarge { size, max }) => {
                 self.snapshot_too_large(size, max);

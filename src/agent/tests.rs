@@ -116,14 +116,36 @@ fn the_token_goes_out_at_each_connect_until_a_bridge_takes_it() {
     let unheard = "say: no bridge is listening: nobody subscribes to this agent's events; is radar-bridge running, with the same MQTT_TOPIC_PREFIX";
     check(&mut world, "ack\n nobody", &[unheard]);
     world.run("echo\n engine up\n acks\n acks");
-    check(&mut world, "+29000", &[]);
-    check(&mut world, "+1000\n nobody\n +59000", &["enroll pi t0ken"]);
+    check(&mut world, "+1000", &[]);
+    check(&mut world, "+1000\n nobody\n +3000", &["enroll pi t0ken"]);
+    check(&mut world, "+1000", &["enroll pi t0ken"]);
     world.run("away gone");
     let again = world.run("connected 6");
     assert!(again.contains(&"enroll pi t0ken".to_owned()), "{again:?}");
     check(&mut world, "acks", &["say: a bridge is listening again"]);
     let taken = world.run("away gone\n connected 7\n acks\n +600000");
     assert!(!taken.contains(&"enroll pi t0ken".to_owned()), "{taken:?}");
+}
+
+// E1
+#[test]
+fn events_that_nobody_hears_wait_and_one_of_them_asks() {
+    let mut world = settled(config());
+    let unheard = "say: no bridge is listening: nobody subscribes to this agent's events; is radar-bridge running, with the same MQTT_TOPIC_PREFIX";
+    check(&mut world, "event kill web\n nobody", &["event 1 kill web", unheard]);
+    check(&mut world, "event die web\n +499", &[]);
+    check(&mut world, "+1\n nobody", &["event 1 kill web"]);
+    check(&mut world, "+999", &[]);
+    check(&mut world, "+1", &["event 1 kill web"]);
+    check(&mut world, "ack", &["say: a bridge is listening again", "event 2 die web"]);
+}
+
+// E1
+#[test]
+fn a_bridge_that_asks_is_told_at_once_what_nobody_heard() {
+    let mut world = settled(config());
+    world.run("event kill web\n nobody\n +500\n nobody\n +1000\n nobody");
+    check(&mut world, &format!("resend {} 1 1", world::START), &["event 1 kill web"]);
 }
 
 // E1

@@ -22,9 +22,15 @@ const HELD: usize = 256;
 /// The engine's events as they come.
 pub(super) type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, Error>> + Send>>;
 
+/// How far before the last event reading begins again, in nanoseconds: the engine stamps events before it queues
+/// them, and looks for older ones only until the first that is too old.
+const OVERLAP: i64 = 1_000_000_000;
+
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Position {
+    /// The engine's time at which reading began; what was before is no news.
+    pub(super) first: Option<i64>,
     /// The engine's time of the last event that was read.
     pub(super) last: Option<i64>,
     /// The engine's time up to which no event is missing; not before `last`.
@@ -37,7 +43,7 @@ pub(super) struct Position {
 impl Position {
     /// Where reading goes on for one who has all events up to a time.
     pub(super) fn at(cursor: Option<i64>) -> Self {
-        Self { last: cursor, covered: cursor, held: cursor }
+        Self { first: cursor.map(|time| time - OVERLAP), last: cursor, covered: cursor, held: cursor }
     }
 
     /// An event was read.
@@ -87,11 +93,16 @@ async fn reach(address: &Address, time_out: Duration, position: Position) -> Res
     let since = match (position.last, time) {
         // The clock was set back, and the engine would take a later time for "nothing yet".
         (Some(since), Some(time)) if time < since => Some(1),
-        (Some(since), _) => Some(since),
+        (Some(since), _) => position.first.max(Some(since - OVERLAP)),
         (None, time) => time,
     };
     // What was before the first answer is no news, then and whenever the stream is opened anew.
-    let position = Position { last: position.last.or(time), covered: position.covered.or(time), held };
+    let position = Position {
+        first: position.first.or(time),
+        last: position.last.or(time),
+        covered: position.covered.or(time),
+        held,
+    };
     let events = Box::pin(docker.events(Some(event::kept(since))));
     Ok(Reached { docker, opened: Opened { facts, host: host(info), time, history }, position, events })
 }

@@ -97,6 +97,13 @@ impl Entry {
         Name { epoch: self.epoch, sequence: self.last }
     }
 
+    /// The engine's time of an event that the engine told, in nanoseconds.
+    #[must_use]
+    pub fn time(&self) -> Option<i64> {
+        let Body::Event(bytes) = &self.body else { return None };
+        codec::decode::<Event>(None, bytes).ok()?.time
+    }
+
     /// What is published: always the same bytes.
     #[must_use]
     pub fn bytes(&self) -> Bytes {

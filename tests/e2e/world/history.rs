@@ -1,27 +1,24 @@
 //! The bridge's history, as its own command prints it, against what the engine said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use radar_tests::observer::EngineEvent;
 use radar_tests::wait::until;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{DEADLINE, Program};
 
 /// A line of `radar-bridge events --json`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Line {
-    pub(crate) epoch: u64,
-    pub(crate) sequence: u64,
-    pub(crate) engine_time: Option<i64>,
+    epoch: u64,
+    sequence: u64,
+    engine_time: Option<i64>,
     pub(crate) action: String,
-    pub(crate) container: Option<String>,
-    pub(crate) name: Option<String>,
-    pub(crate) count: Option<u64>,
-    pub(crate) set: Option<Value>,
+    container: Option<String>,
+    count: Option<u64>,
 }
 
 const POLL: Duration = Duration::from_millis(300);
@@ -64,7 +61,8 @@ pub(crate) async fn wait_complete(bridge: &Program, agent: &str, observed: &[Eng
     let what = format!("all {} events in the history of {agent}", expected.len());
     until(&what, 2 * DEADLINE, async || {
         let history = history(bridge, agent).await?;
-        let compared = compare(&expected, &kept(&history, observed));
+        let compared = compare(&expected, &kept(&history, observed))
+            .with_context(|| format!("numbers that are missing: {:?}", holes(&history)));
         if compared.is_err() {
             // Reading it all is work that the programs under test should not have to wait for.
             tokio::time::sleep(POLL).await;
@@ -72,6 +70,19 @@ pub(crate) async fn wait_complete(bridge: &Program, agent: &str, observed: &[Eng
         compared.map(|()| history)
     })
     .await
+}
+
+/// For each epoch its highest number, and those below it that the history has not.
+fn holes(history: &[Line]) -> BTreeMap<u64, (u64, Vec<u64>)> {
+    let mut numbers: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    for line in history {
+        numbers.entry(line.epoch).or_default().insert(line.sequence);
+    }
+    let missing = |all: BTreeSet<u64>| {
+        let last = all.last().copied().unwrap_or_default();
+        (last, (1..last).filter(|number| !all.contains(number)).collect())
+    };
+    numbers.into_iter().map(|(epoch, all)| (epoch, missing(all))).collect()
 }
 
 fn compare(expected: &[Key], found: &[Key]) -> Result<()> {
