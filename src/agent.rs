@@ -17,7 +17,7 @@ use radar_wire::codec;
 use radar_wire::status::{AgentFacts, EngineFacts};
 use radar_wire::topic::{AgentId, Channel, Prefix};
 
-use crate::engine::notice::Notice as EngineNotice;
+use crate::engine::notice::{History, Notice as EngineNotice};
 
 pub mod effect;
 pub mod inventory;
@@ -35,7 +35,7 @@ pub use effect::Effect;
 use inventory::Inventory;
 use keeping::Keeping;
 use opening::{Cursor, Kept, Opening};
-use outbox::{Bounds, Name, Outbox};
+use outbox::{Bounds, Entry, Name, Outbox};
 use presence::{Presence, Verdict};
 use publishing::Publishing;
 use remark::Remark;
@@ -120,6 +120,8 @@ pub struct Agent {
     disk_failed: bool,
     cursor_written: Option<(Duration, Cursor)>,
     engine_down: bool,
+    /// The engine's time of the first event that was read from it since it started.
+    engine_read: Option<i64>,
     /// Another agent uses the id: its text.
     rival: Option<Box<str>>,
     /// Why the broker is away, as it was said.
@@ -153,6 +155,7 @@ impl Agent {
             disk_failed: false,
             cursor_written: None,
             engine_down: false,
+            engine_read: None,
             rival: None,
             away: None,
             was_connected: false,
@@ -219,6 +222,9 @@ impl Agent {
         self.now = now;
         match &notice {
             EngineNotice::Up(opened) => {
+                if opened.history == History::Restarted {
+                    self.engine_read = None;
+                }
                 let first = self.engine().is_none();
                 let again = std::mem::replace(&mut self.engine_down, false);
                 let EngineFacts { kind, version, .. } = opened.facts.clone();
@@ -229,6 +235,9 @@ impl Agent {
             EngineNotice::Down { reason } => {
                 self.engine_down = true;
                 self.say(Remark::EngineDown { reason: reason.clone() });
+            }
+            EngineNotice::Event(event) => {
+                self.engine_read.get_or_insert(event.time);
             }
             _ => {}
         }
@@ -381,7 +390,8 @@ impl Agent {
             true => Remark::Resumed { epoch, sequence },
             false => Remark::Began { epoch, known },
         });
-        self.effects.push_back(Effect::StartEngine { since: restored.cursor });
+        self.engine_read = beginning.read;
+        self.effects.push_back(Effect::StartEngine { since: restored.cursor, read: beginning.read });
         let inventory = Box::new(Inventory::new(restored, self.config.reconcile_interval));
         self.life = Life::Open { epoch, sequence, inventory };
     }
@@ -407,16 +417,24 @@ impl Agent {
 
     fn cursor_timeout(&self) -> Option<Duration> {
         self.changed_cursor()?;
-        Some(self.cursor_written.map_or(Duration::ZERO, |(at, _)| at + CURSOR_INTERVAL))
+        let written = self.cursor_written.filter(|(_, written)| written.read == self.engine_read);
+        Some(written.map_or(Duration::ZERO, |(at, _)| at + CURSOR_INTERVAL))
     }
 
     /// What the cursor file should hold, where it holds something else.
     fn changed_cursor(&self) -> Option<Cursor> {
-        let Life::Open { epoch, inventory, .. } = &self.life else { return None };
-        let time = inventory.cursor()?;
-        let cursor = Cursor { epoch: *epoch, time: Some(time.saturating_sub(CURSOR_MARGIN)) };
+        let Life::Open { epoch, .. } = &self.life else { return None };
+        let time = self.read_until()?.saturating_sub(CURSOR_MARGIN);
+        let cursor = Cursor { epoch: *epoch, time: Some(time), read: self.engine_read };
         let written = self.cursor_written.map(|(_, written)| written);
         (self.config.on_disk && self.stop.is_none() && written != Some(cursor)).then_some(cursor)
+    }
+
+    /// Where an agent that restarts reads on: before the events that wait here.
+    fn read_until(&self) -> Option<i64> {
+        let Life::Open { inventory, .. } = &self.life else { return None };
+        let waiting = self.outbox.waiting_after(None).find_map(Entry::time);
+        inventory.cursor().map(|time| waiting.map_or(time, |waiting| time.min(waiting - 1)))
     }
 
     fn next_of_stop(&mut self) -> Option<Effect> {

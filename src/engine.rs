@@ -108,9 +108,10 @@ enum Answer {
 
 impl Engine {
     /// Begins to look for the engine. Its events are read from `since` on, inclusive, the
-    /// engine's time in nanoseconds; without it from the first answer on.
+    /// engine's time in nanoseconds; without it from the first answer on. `read` is the time of some event that
+    /// was read in an earlier life: an engine that should still hold it and does not has started anew.
     #[must_use]
-    pub fn start(settings: Settings, since: Option<i64>) -> Self {
+    pub fn start(settings: Settings, since: Option<i64>, read: Option<i64>) -> Self {
         let Settings { address, labels, time_out } = settings;
         let clock = Clock::start();
         Self {
@@ -120,7 +121,7 @@ impl Engine {
             link: Link::Waiting(clock.now().mono),
             clock,
             pacer: Pacer::new(FIRST_WAIT, LONGEST_WAIT),
-            position: Position::at(since),
+            position: Position::at(since, read),
             images: Images::default(),
             away: None,
         }

@@ -167,9 +167,9 @@ impl Shell {
     fn perform(&mut self) -> bool {
         while let Some(effect) = self.agent.next_effect() {
             match effect {
-                Effect::StartEngine { since } => {
+                Effect::StartEngine { since, read } => {
                     if let Err(settings) = &self.engine {
-                        self.engine = Ok(Engine::start(settings.clone(), since));
+                        self.engine = Ok(Engine::start(settings.clone(), since, read));
                     }
                 }
                 Effect::List { ticket } => self.engine.iter_mut().for_each(|engine| engine.list(ticket)),

@@ -15,6 +15,8 @@ pub enum Effect {
     StartEngine {
         /// The engine's time in nanoseconds.
         since: Option<i64>,
+        /// The engine's time of an event that an earlier life has read.
+        read: Option<i64>,
     },
     /// Ask the engine for its list.
     List {

@@ -40,6 +40,9 @@ pub struct Cursor {
     pub epoch: u64,
     /// The engine's time in nanoseconds up to which its events were told, or a little earlier.
     pub time: Option<i64>,
+    /// The engine's time in nanoseconds of an event that was read; an engine that has lost it started anew since.
+    #[serde(default)]
+    pub read: Option<i64>,
 }
 
 /// The time before the epoch is known.
@@ -62,6 +65,8 @@ pub struct Beginning {
     pub resumed: bool,
     /// What is known of the containers, and the cursor.
     pub restored: Restored,
+    /// The engine's time of an event that was read.
+    pub read: Option<i64>,
 }
 
 impl Opening {
@@ -87,6 +92,7 @@ impl Opening {
     #[must_use]
     pub fn begin<'a>(self, wall: i64, entries: impl Iterator<Item = &'a Entry>) -> Beginning {
         let entries: Vec<&Entry> = entries.collect();
+        let read = self.cursor.and_then(|cursor| cursor.read);
         let last = entries.last().map(|entry| (entry.epoch, entry.last));
         let outdone = |stopped: &Snapshot| {
             let of = |snapshot: &Snapshot| (snapshot.epoch, snapshot.sequence);
@@ -96,7 +102,7 @@ impl Opening {
         if let Some(stopped) = self.stopped.as_ref().filter(|stopped| !outdone(stopped)) {
             let (epoch, sequence) = (stopped.epoch, stopped.sequence);
             let restored = Restored { records: records(stopped, &[]), cursor: stopped.time };
-            return Beginning { epoch, sequence, resumed: true, restored };
+            return Beginning { epoch, sequence, resumed: true, restored, read };
         }
         let told: Vec<Event> = entries.iter().filter_map(|entry| codec::decode(None, &entry.bytes()).ok()).collect();
         let epochs = [&self.stopped, &self.retained].into_iter().flatten().map(|snapshot| snapshot.epoch);
@@ -108,7 +114,7 @@ impl Opening {
         let newest = told.iter().filter_map(|event| event.time).max();
         let cursor = retained.into_iter().chain(self.cursor.and_then(|cursor| cursor.time)).chain(newest).max();
         let records = self.retained.as_ref().and_then(|retained| records(retained, &told));
-        Beginning { epoch, sequence: 0, resumed: false, restored: Restored { records, cursor } }
+        Beginning { epoch, sequence: 0, resumed: false, restored: Restored { records, cursor }, read }
     }
 }
 

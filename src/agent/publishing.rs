@@ -11,10 +11,11 @@ use bytes::Bytes;
 use radar_link::mqtt::{Delivery, Message, Qos};
 use radar_wire::codec::{self, ContentType, EncodeError, Encoded};
 use radar_wire::enroll::Enroll;
+use radar_wire::snapshot::Snapshot;
 use radar_wire::status::{EngineFacts, Reason};
 use radar_wire::topic::Channel;
 
-use super::outbox::{Entry, Name};
+use super::outbox::Name;
 use super::remark::Remark;
 use super::{Agent, Effect, Life, Stop};
 
@@ -373,10 +374,7 @@ impl Agent {
         self.publishing.changed = None;
         self.publishing.snapshot = Some((self.now.mono, gist));
         self.publishing.snapshot_owed = false;
-        // An agent that restarts reads on at this time: events that wait here must not be behind it.
-        let mut snapshot = self.snapshot()?;
-        let waiting = self.outbox.waiting_after(None).find_map(Entry::time);
-        snapshot.time = snapshot.time.map(|time| waiting.map_or(time, |waiting| time.min(waiting - 1)));
+        let snapshot = Snapshot { time: self.read_until(), ..self.snapshot()? };
         match codec::encode(&snapshot) {
             Ok(encoded) => Some((Flight::Snapshot, self.encoded(&Channel::Snapshot, encoded, true))),
             Err(EncodeError::TooLarge { size, max }) => {

@@ -42,8 +42,8 @@ pub(super) struct Position {
 
 impl Position {
     /// Where reading goes on for one who has all events up to a time.
-    pub(super) fn at(cursor: Option<i64>) -> Self {
-        Self { first: cursor.map(|time| time - OVERLAP), last: cursor, covered: cursor, held: cursor }
+    pub(super) fn at(cursor: Option<i64>, held: Option<i64>) -> Self {
+        Self { first: cursor.map(|time| time - OVERLAP), last: cursor, covered: cursor, held }
     }
 
     /// An event was read.

@@ -43,7 +43,7 @@ impl Watch {
         };
         let folded = restored.records.clone();
         Ok(Self {
-            engine: Engine::start(settings, restored.cursor),
+            engine: Engine::start(settings, restored.cursor, restored.cursor),
             inventory: Inventory::new(restored, Duration::from_secs(2)),
             clock: Clock::start(),
             changes: vec![],

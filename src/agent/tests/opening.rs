@@ -67,14 +67,14 @@ fn after_a_crash_a_new_epoch_begins_with_the_retained_snapshot() {
 #[test]
 fn the_latest_cursor_counts_and_the_epoch_is_above_all_known() {
     let future = u64::try_from(START).unwrap() + 1000;
-    let cursor = Some(Cursor { epoch: 60, time: Some(20) });
+    let cursor = Some(Cursor { epoch: 60, time: Some(20), read: Some(15) });
     let entries = vec![entry(future, 1, 30, Action::Kill, "web"), entry(future, 2, 25, Action::Kill, "web")];
     let mut world = World::new(memory(), Kept { spool: spool(entries), stopped: None, cursor });
     world.run("connected 5");
     world.retained(&snapshot(70, 3, 8, &["web"]));
     let said = world.run("echo");
     assert!(said[0].contains(&format!("epoch {} begins", future + 1)), "{said:?}");
-    assert_eq!(said[1], "start engine since Some(30)");
+    assert_eq!(said[1], "start engine since Some(30), having read Some(15)");
 }
 
 // E1
@@ -118,7 +118,7 @@ fn a_data_directory_put_back_from_a_copy_does_not_give_its_numbers_out_again() {
 // E1
 #[test]
 fn without_a_broker_it_begins_after_two_seconds() {
-    let cursor = Some(Cursor { epoch: 60, time: Some(20) });
+    let cursor = Some(Cursor { epoch: 60, time: Some(20), read: None });
     let mut world = World::new(memory(), Kept { cursor, ..Kept::default() });
     check(&mut world, "+1999", &[]);
     check(&mut world, "+1", &["say: epoch 1700000002000 begins", "start engine since Some(20)"]);

@@ -221,7 +221,8 @@ impl World {
     fn settle(&mut self) {
         while let Some(effect) = self.agent.next_effect() {
             let said = match effect {
-                Effect::StartEngine { since } => format!("start engine since {since:?}"),
+                Effect::StartEngine { since, read: None } => format!("start engine since {since:?}"),
+                Effect::StartEngine { since, read } => format!("start engine since {since:?}, having read {read:?}"),
                 Effect::List { ticket } => {
                     let result = Ok(self.engine.values().cloned().map(|record| Listed { record }).collect());
                     self.engine(EngineNotice::Listed { ticket, result });

@@ -71,8 +71,8 @@ fn the_outbox_file_is_appended_replaced_and_removed() {
 fn files_that_are_not_whole_do_not_stop_the_agent() {
     let parent = tempfile::tempdir().unwrap();
     let directory = open(Some(parent.path())).unwrap().unwrap();
-    directory.write_cursor(Cursor { epoch: 7, time: Some(9) }).unwrap();
-    assert_eq!(directory.take().cursor, Some(Cursor { epoch: 7, time: Some(9) }));
+    directory.write_cursor(Cursor { epoch: 7, time: Some(9), read: None }).unwrap();
+    assert_eq!(directory.take().cursor, Some(Cursor { epoch: 7, time: Some(9), read: None }));
     for name in ["outbox", "stopped", "cursor"] {
         fs::write(parent.path().join(name), [0; 100]).unwrap();
     }
