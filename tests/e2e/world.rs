@@ -93,11 +93,6 @@ impl Program {
         self.seat.check_running()
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> Result<u32> {
-        self.seat.ask(Process::pid).context("it was never started")
-    }
-
     /// Runs it with arguments and its settings, until it ends, and returns what it printed.
     pub(crate) async fn call(&self, arguments: &[&str]) -> Result<std::process::Output> {
         let mut command = tokio::process::Command::new(programs().await?.join(self.name));

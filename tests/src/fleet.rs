@@ -1,6 +1,6 @@
 //! Simulated agents that speak the real contract: each has an MQTT connection and a last will of its own,
 //! is born, publishes snapshots and numbered events, and answers when the bridge asks again. What an agent
-//! does is decided by a pure core ([`agent`]); the connections only carry it. There is no engine and no
+//! does is decided by a pure core (`agent`); the connections only carry it. There is no engine and no
 //! host behind them, and nothing here measures anything.
 
 use std::time::Duration;

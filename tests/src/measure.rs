@@ -1,6 +1,6 @@
 //! The performance table: what the built programs cost and how fast they are, each figure with its baseline
-//! from the same run. Read [`report`] for the form of a figure, [`plan`] for the numbers, and then the
-//! parts: [`host`] (one agent), [`relay`] (agents, bridge and server), [`fleet`] (ten thousand agents).
+//! from the same run. Read `report` for the form of a figure, `plan` for the numbers, and then the
+//! parts: `host` (one agent), `relay` (agents, bridge and server), `fleet` (ten thousand agents).
 //! It runs the programs as they are built and knows nothing of their insides.
 
 use anyhow::Result;
