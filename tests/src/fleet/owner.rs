@@ -79,9 +79,9 @@ pub(super) async fn run(
                 }
             }
             _ = ticks.tick() => {
-                let told = *orders.borrow();
-                if !told.stop {
-                    owner.let_happen(told.rate)?;
+                if give_up.is_none() {
+                    let rate = orders.borrow().rate;
+                    owner.let_happen(rate)?;
                 } else if owner.say_goodbye()? {
                     stop.send_replace(true);
                 }

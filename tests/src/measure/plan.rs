@@ -76,7 +76,7 @@ impl Plan {
             containers: 3,
             many_containers: 5,
             starts: 2,
-            idle: Duration::from_secs(5),
+            idle: Duration::from_secs(10),
             changes: 10,
             beats: 1,
             relayed: 2,

@@ -125,10 +125,14 @@ impl fmt::Display for Report {
             writeln!(f, "{}", line([&name, &goal, &measured, &baseline, &ratio, figure.verdict()]))?;
         }
         writeln!(f)?;
-        for (number, figure) in (1..).zip(&self.figures) {
-            writeln!(f, "{number:>2} {}", wrapped(&figure.how))?;
+        let mut first = 1;
+        for same in self.figures.chunk_by(|one, next| one.how == next.how) {
+            let last = first + same.len() - 1;
+            let numbers = if last == first { first.to_string() } else { format!("{first}–{last}") };
+            writeln!(f, "{numbers:>5} {}", wrapped(&same[0].how))?;
+            first = last + 1;
         }
-        self.failures.iter().try_for_each(|failure| writeln!(f, " ! {}", wrapped(failure)))
+        self.failures.iter().try_for_each(|failure| writeln!(f, "    ! {}", wrapped(failure)))
     }
 }
 
@@ -142,16 +146,17 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Text for behind a number of three columns.
+/// Text for behind a number.
 fn wrapped(text: &str) -> String {
+    const INDENT: usize = 6;
     let mut lines = String::new();
-    let mut column = 3;
+    let mut column = INDENT;
     for word in text.split_whitespace() {
         let size = word.chars().count();
-        if column > 3 && column + 1 + size > WIDTH {
-            lines.push_str("\n   ");
-            column = 3;
-        } else if column > 3 {
+        if column > INDENT && column + 1 + size > WIDTH {
+            lines.push_str("\n      ");
+            column = INDENT;
+        } else if column > INDENT {
             lines.push(' ');
             column += 1;
         }
