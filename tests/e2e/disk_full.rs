@@ -13,7 +13,7 @@ use crate::world::{self, DEADLINE};
 // E1
 #[tokio::test]
 async fn under_the_bridge() -> Result<()> {
-    let Some(disk) = Disk::mount(2 << 20).await? else { return Ok(()) };
+    let Some(disk) = Disk::mount(32 << 20).await? else { return Ok(()) };
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options::default()).await?;
     let mut bridge = world::bridge(&broker.url())?;
