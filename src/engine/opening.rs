@@ -29,7 +29,7 @@ const OVERLAP: i64 = 1_000_000_000;
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Position {
-    /// The engine's time at which reading began; what was before is no news.
+    /// The engine's time at which reading began in this life; what was before is no news.
     pub(super) first: Option<i64>,
     /// The engine's time of the last event that was read.
     pub(super) last: Option<i64>,
@@ -43,7 +43,7 @@ pub(super) struct Position {
 impl Position {
     /// Where reading goes on for one who has all events up to a time.
     pub(super) fn at(cursor: Option<i64>, held: Option<i64>) -> Self {
-        Self { first: cursor.map(|time| time - OVERLAP), last: cursor, covered: cursor, held }
+        Self { first: cursor, last: cursor, covered: cursor, held }
     }
 
     /// An event was read.
