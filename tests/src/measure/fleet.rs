@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::programs::{Bridge, Programs};
 use super::report::{Figure, Goal, Report};
 use super::sample::bytes;
-use super::usage::Cpu;
+use super::usage::{Cpu, busy};
 use crate::broker::{Broker, Options, Persistence};
 use crate::fleet::{self, Fleet};
 use crate::port;
@@ -96,13 +96,13 @@ struct Stored {
     per_second: f64,
     /// Seconds until the rest was stored.
     rest: f64,
-    /// Processors in use by bridge, broker and simulation.
-    shares: [f64; 3],
+    /// Processors in use by bridge, broker, simulation, and whatever else runs on this host.
+    shares: [f64; 4],
 }
 
 impl Stored {
     fn figure(&self, plan: &Plan, drained: f64) -> Figure {
-        let [bridge, broker, simulation] = self.shares;
+        let [bridge, broker, simulation, others] = self.shares;
         Figure {
             name: format!("bridge: events stored per second, {} s", plan.stored.as_secs()),
             unit: "/s",
@@ -111,7 +111,7 @@ impl Stored {
             baseline: Some(drained),
             how: format!(
                 "Of {:.0}/s that the {} agents offered; the rest was stored {:.1} s after the end. Processors used: \
-                 bridge {bridge:.2}, mosquitto {broker:.2}, simulation {simulation:.2}. Baseline: what mosquitto_sub took \
+                 bridge {bridge:.2}, mosquitto {broker:.2}, simulation {simulation:.2}, others {others:.2}. Baseline: what mosquitto_sub took \
                  of the same load in the bridge's place.",
                 self.offered, plan.agents, self.rest
             ),
@@ -188,13 +188,16 @@ impl Yard {
         self.fleet.set_rate(plan.rate);
         tokio::time::sleep(SETTLE).await;
         let cpu = [Cpu::watch(pids[0])?, Cpu::watch(pids[1])?, Cpu::watch(pids[2])?];
+        let busy_before = busy()?;
         let (clock, offered, before) = (Clock::start(), self.fleet.counts().happened, stored().await?);
         tokio::time::sleep(plan.stored).await;
         let (after, seconds) = (stored().await?, clock.now().mono.as_secs_f64());
         let offered = bytes(self.fleet.counts().happened - offered) / seconds;
         self.fleet.set_rate(0);
         let share = |cpu: &Cpu| anyhow::Ok(cpu.used()?.as_secs_f64() / seconds);
-        let shares = [share(&cpu[0])?, share(&cpu[1])?, share(&cpu[2])?];
+        let [bridge, broker, simulation] = [share(&cpu[0])?, share(&cpu[1])?, share(&cpu[2])?];
+        let all = (busy()? - busy_before).as_secs_f64() / seconds;
+        let shares = [bridge, broker, simulation, (all - bridge - broker - simulation).max(0.0)];
         let rest = Clock::start();
         let all = bytes(self.fleet.counts().happened - happened);
         until("everything to be stored", ALL_ONLINE, async || {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process::ProcStat;
 
@@ -43,6 +43,17 @@ fn threads(pid: u32) -> Result<BTreeMap<PathBuf, Duration>> {
         Some((path, Duration::from_nanos(nanoseconds)))
     };
     Ok(tasks.flatten().filter_map(|task| time(task.path())).collect())
+}
+
+/// The time that all processors of this host were busy, since its start, in steps of 10 ms.
+pub(super) fn busy() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat").context("the host's CPU time")?;
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu ")).context("no line of all processors")?;
+    let ticks: Vec<u64> = all.split_whitespace().map_while(|number| number.parse().ok()).collect();
+    let [user, nice, system, _idle, _waiting, irq, softirq, stolen, ..] = ticks[..] else {
+        bail!("the line of all processors is too short");
+    };
+    Ok(Duration::from_millis(10 * (user + nice + system + irq + softirq + stolen)))
 }
 
 /// The size of a program's file with those of all libraries that its process has loaded.
