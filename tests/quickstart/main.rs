@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use radar_tests::server::Server;
 use radar_tests::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,12 +24,12 @@ mod script;
 const BUILT: Duration = Duration::from_secs(900);
 const DEADLINE: Duration = Duration::from_secs(30);
 
-// DM19, E13
+// RR1, DM19, E13
 #[tokio::test]
 async fn it_comes_up_closed_to_others_and_leaves_nothing_running() -> Result<()> {
     let directory = tempfile::tempdir_in("/tmp").context("a data directory")?;
     let data = directory.path().join("data");
-    let mut script = Script::start(&data)?;
+    let mut script = Script::start(&data, &[])?;
     let agent = script.wait_online(BUILT).await?;
 
     let url = script.value("health").context("where /health is")?;
@@ -52,11 +53,29 @@ async fn it_comes_up_closed_to_others_and_leaves_nothing_running() -> Result<()>
     let output = script.output();
     assert!(output.contains("Stopping") && !output.contains("is killed"), "{output}");
 
-    let mut again = Script::start(&data)?;
+    let mut again = Script::start(&data, &[])?;
     assert_eq!(again.wait_online(BUILT).await?, agent);
     let family = processes::family(again.pid(), &data)?;
     again.kill9().await?;
     nothing_is_left(&family, &data).await?;
+
+    let server = Server::start().await?;
+    let (id, token) = server.create_agent("kitchen");
+    let url = server.url();
+    let granted = [("SERVER_URL", url.as_str()), ("AGENT_ID", &id), ("AGENT_ENROLL_TOKEN", &token)];
+    let mut relaying = Script::start(&data, &granted)?;
+    assert_eq!(relaying.wait_online(BUILT).await?, id);
+    let status = || server.view(&id).map(|view| view.status);
+    until("the server to show the agent", DEADLINE, async || match status().as_deref() {
+        Some("online") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    let family = processes::family(relaying.pid(), &data)?;
+    relaying.terminate()?;
+    assert_eq!(relaying.wait_exit(DEADLINE).await?, Some(0), "{}", relaying.output());
+    nothing_is_left(&family, &data).await?;
+    assert_eq!(status().as_deref(), Some("offline"));
     remove_as_root(&data)
 }
 

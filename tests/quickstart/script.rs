@@ -17,7 +17,7 @@ pub(crate) struct Script {
 
 impl Script {
     /// Starts it with the debug build of this test run.
-    pub(crate) fn start(data: &Path) -> Result<Self> {
+    pub(crate) fn start(data: &Path, more: &[(&str, &str)]) -> Result<Self> {
         let log = NamedTempFile::new().context("a file for its output")?;
         let own = std::env::current_exe().context("the test's own path")?;
         let target = own.ancestors().nth(3).context("the target directory")?;
@@ -28,6 +28,7 @@ impl Script {
             .env("CARGO_TARGET_DIR", target)
             // What a user may have set for programs of another installation.
             .envs([("MQTT_URL", "mqtts://elsewhere"), ("MQTT_CA_FILE", "/none"), ("DATA_DIR", "/none")])
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(output()?)
             .stderr(output()?)
@@ -77,9 +78,12 @@ impl Script {
 
     /// What Ctrl-C does: SIGINT to its process group.
     pub(crate) fn interrupt(&self) -> Result<()> {
-        let killed = std::process::Command::new("kill").args(["-s", "INT", "--", &format!("-{}", self.pid)]).status();
-        ensure!(killed.context("kill")?.success(), "its process group is gone");
-        Ok(())
+        signal("INT", &format!("-{}", self.pid))
+    }
+
+    /// SIGTERM to the script alone.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        signal("TERM", &self.pid.to_string())
     }
 
     /// SIGKILL to the script alone.
@@ -94,4 +98,10 @@ impl Script {
             Err(_) => bail!("it still ran after {deadline:?}:\n{}", self.output()),
         }
     }
+}
+
+fn signal(name: &str, target: &str) -> Result<()> {
+    let killed = std::process::Command::new("kill").args(["-s", name, "--", target]).status();
+    ensure!(killed.context("kill")?.success(), "the script is gone");
+    Ok(())
 }
