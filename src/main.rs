@@ -74,8 +74,15 @@ fn environment(variable: &str) -> Option<String> {
 
 fn ask_health(settings: &Settings) -> Result<(), (u8, String)> {
     let directory = shell::directory::path(settings.agent.data_dir.as_deref());
-    let report = health::ask(directory)
-        .map_err(|error| (1, format!("no agent answers at {}: {error}", health::socket(directory).display())))?;
+    let report = health::ask(directory).map_err(|error| {
+        (
+            1,
+            format!(
+                "no agent answers at {}: {error}; see that it runs, and with this DATA_DIR",
+                health::socket(directory).display()
+            ),
+        )
+    })?;
     let line = serde_json::to_string(&report).map_err(|error| (1, error.to_string()))?;
     let _ = writeln!(std::io::stdout(), "{line}");
     if report.ok { Ok(()) } else { Err((1, format!("the broker is {}", report.broker))) }

@@ -53,7 +53,7 @@ pub(crate) enum Question {
 
 /// `BRIDGE_LISTEN` cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} (BRIDGE_LISTEN)")]
+#[error("cannot listen on {address}; free it, or set BRIDGE_LISTEN to another")]
 pub struct ListenError {
     /// The address that was asked for.
     pub address: SocketAddr,

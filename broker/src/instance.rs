@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) enum InstanceError {
     #[error("another bridge runs with {} (DATA_DIR): stop it, or give this one its own directory", data_dir.display())]
     Taken { data_dir: PathBuf },
-    #[error("cannot use {} (DATA_DIR)", data_dir.display())]
+    #[error("cannot use {} (DATA_DIR); make it writable for this user, or name another directory", data_dir.display())]
     Access {
         data_dir: PathBuf,
         #[source]

@@ -363,7 +363,7 @@ impl Shell {
             self.tell_relay(&view.id, now);
         }
         if !views.is_empty() {
-            info!("{} agents are known from before", views.len());
+            info!("known from before: {} agents", views.len());
         }
     }
 }
