@@ -58,7 +58,7 @@ async fn read<P: Payload + Serialize>(message: &Seen) -> Result<(Value, P)> {
     Ok((theirs, ours))
 }
 
-// E13
+// DM6
 #[tokio::test]
 async fn another_implementation_reads_what_a_real_agent_publishes() -> Result<()> {
     let engine = Engine::start().await?;

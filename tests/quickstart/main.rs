@@ -24,7 +24,7 @@ mod script;
 const BUILT: Duration = Duration::from_secs(900);
 const DEADLINE: Duration = Duration::from_secs(30);
 
-// RR1, DM19, E13
+// RR1, RR8
 #[tokio::test]
 async fn it_comes_up_closed_to_others_and_leaves_nothing_running() -> Result<()> {
     let directory = tempfile::tempdir_in("/tmp").context("a data directory")?;
