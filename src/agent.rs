@@ -120,6 +120,8 @@ pub struct Agent {
     disk_failed: bool,
     cursor_written: Option<(Duration, Cursor)>,
     engine_down: bool,
+    /// A request that does not decode was said; once is enough.
+    bad_resend: bool,
     /// The engine's time of the first event that was read from it since it started.
     engine_read: Option<i64>,
     /// Another agent uses the id: its text.
@@ -155,6 +157,7 @@ impl Agent {
             disk_failed: false,
             cursor_written: None,
             engine_down: false,
+            bad_resend: false,
             engine_read: None,
             rival: None,
             away: None,
@@ -343,6 +346,7 @@ impl Agent {
                     self.listened();
                     self.asks.push(ask, self.last_name(), self.now.mono);
                 }
+                Err(_) if std::mem::replace(&mut self.bad_resend, true) => {}
                 Err(_) => self.say(Remark::BadResend),
             },
             _ => {}

@@ -68,7 +68,6 @@ impl Program {
 
     /// Starts it, for the first time or again on its data.
     pub(crate) async fn start(&self) -> Result<()> {
-        std::fs::create_dir_all(self.data()).context("its data directory")?;
         let program = programs().await?.join(self.name);
         let launch = Launch::new(program, self.log_file());
         let launch = self.settings.iter().fold(launch, |launch, (variable, value)| launch.env(variable, value));
