@@ -152,7 +152,7 @@ impl Agent {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
             presence: Presence::new(config.facts.clone()),
-            publishing: Publishing::new(config.enroll.is_some()),
+            publishing: Publishing::new(),
             keeping: config.on_disk.then(|| Keeping::new(config.bounds.bytes)),
             disk_failed: false,
             cursor_written: None,
@@ -343,8 +343,10 @@ impl Agent {
             }
             Ok((id, Channel::Resend)) if id == self.config.id => match codec::decode(content_type, &received.payload) {
                 Ok(ask) => {
-                    self.listened();
-                    self.asks.push(ask, self.last_name(), self.now.mono);
+                    self.asked();
+                    if let Some(last) = self.last_name() {
+                        self.asks.push(ask, last, self.now.mono);
+                    }
                 }
                 Err(_) if std::mem::replace(&mut self.bad_resend, true) => {}
                 Err(_) => self.say(Remark::BadResend),

@@ -28,9 +28,11 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// How long the broker keeps the token for a bridge that is away.
 const TOKEN_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The waits until a token that nobody took is published again.
+/// The waits until the token is published again. Who heard it may be somebody else than the bridge, which takes it
+/// only once.
 const TOKEN_FIRST: Duration = Duration::from_secs(2);
-const TOKEN_MOST: Duration = Duration::from_secs(10 * 60);
+const TOKEN_MOST_UNHEARD: Duration = Duration::from_secs(10 * 60);
+const TOKEN_MOST_HEARD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The waits until one event is published again to see whether a bridge listens.
 const PROBE_FIRST: Duration = Duration::from_millis(500);
@@ -101,7 +103,6 @@ pub(super) struct Publishing {
     /// Whether somebody subscribes to the events. While nobody does the broker forgets them at once, so they wait here.
     heard: Option<bool>,
     probe_wait: Duration,
-    token: bool,
     token_wait: Duration,
     /// A connection without a snapshot.
     snapshot_owed: bool,
@@ -115,7 +116,7 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    pub(super) fn new(token: bool) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             key: 0,
             window: 0,
@@ -126,7 +127,6 @@ impl Publishing {
             refused: BTreeSet::new(),
             heard: None,
             probe_wait: PROBE_FIRST,
-            token,
             token_wait: TOKEN_FIRST,
             snapshot_owed: false,
             snapshot: None,
@@ -141,6 +141,7 @@ impl Publishing {
         self.window = window.max(1);
         self.snapshot_owed = true;
         self.held.clear();
+        self.token_wait = TOKEN_FIRST;
     }
 
     /// Returns whether there was a connection.
@@ -189,10 +190,10 @@ impl Agent {
                 self.outbox.take_back(name);
                 self.hold_events();
             }
-            Flight::Enroll if heard => self.publishing.token = false,
             Flight::Enroll => {
                 let wait = self.publishing.token_wait;
-                self.publishing.token_wait = (wait * 2).min(TOKEN_MOST);
+                let most = if heard { TOKEN_MOST_HEARD } else { TOKEN_MOST_UNHEARD };
+                self.publishing.token_wait = (wait * 2).min(most);
                 self.publishing.held.insert(class, self.now.mono + wait);
             }
             Flight::Goodbye => self.stop = Some(Stop::Left),
@@ -245,7 +246,15 @@ impl Agent {
     }
 
     /// A bridge is there that asks for events.
-    pub(super) fn listened(&mut self) {
+    /// A bridge is there, perhaps a new one.
+    pub(super) fn asked(&mut self) {
+        self.listened();
+        if let Some(until) = self.publishing.held.get_mut(&Class::Enroll) {
+            *until = (*until).min(self.now.mono + TOKEN_FIRST);
+        }
+    }
+
+    fn listened(&mut self) {
         if self.publishing.is_unheard() {
             self.publishing.held.remove(&Class::Event);
             self.publishing.probe_wait = PROBE_FIRST;
@@ -311,7 +320,7 @@ impl Agent {
     fn next_token(&mut self) -> Option<(Flight, Message)> {
         let publishing = &self.publishing;
         let free = publishing.is_free(Class::Enroll, self.now.mono) && !publishing.is_under_way(&Flight::Enroll);
-        let token = self.config.enroll.as_ref().filter(|_| publishing.token && free && self.stop.is_none())?;
+        let token = self.config.enroll.as_ref().filter(|_| free && self.stop.is_none())?;
         let id = self.config.id.as_str().to_owned();
         let encoded = codec::encode(&Enroll { id, token: token.expose().to_owned() }).ok()?;
         let message = Message { expiry: Some(TOKEN_EXPIRY), ..self.encoded(&Channel::Enroll, encoded, false) };

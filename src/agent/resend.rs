@@ -1,6 +1,7 @@
 //! What the bridge asks for again: ranges of numbers, answered one message at a time, as fast as the
 //! window lets them go, and no more of them than a bridge in order would ask for.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -34,11 +35,14 @@ impl Asks {
         Self { queue: VecDeque::new(), tokens: BURST, filled: Duration::ZERO }
     }
 
-    /// Takes a range, cut at the `last` name that was given out. A bridge whose ask is not taken
-    /// asks again.
-    pub fn push(&mut self, mut ask: Resend, last: Option<Name>, mono: Duration) {
-        let last = last.filter(|last| last.epoch == ask.epoch).map_or(u64::MAX, |last| last.sequence);
-        ask.to = ask.to.min(last);
+    /// Takes a range, cut at the `last` name that was given out: beyond it nothing can be lost. A
+    /// bridge whose ask is not taken asks again.
+    pub fn push(&mut self, mut ask: Resend, last: Name, mono: Duration) {
+        ask.to = match ask.epoch.cmp(&last.epoch) {
+            Ordering::Less => ask.to,
+            Ordering::Equal => ask.to.min(last.sequence),
+            Ordering::Greater => return,
+        };
         ask.from = ask.from.max(1);
         let known = self.queue.iter().any(|one| one.epoch == ask.epoch && one.from <= ask.from && ask.to <= one.to);
         if ask.from > ask.to || ask.to >= NO_NUMBER || known || self.queue.len() >= QUEUE || !self.allow(mono) {

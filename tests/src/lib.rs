@@ -1,5 +1,5 @@
 //! What the tests stand on: the real programs of the outside world, each private to the test that starts
-//! it, and everything that can go wrong with them. Only [`fleet`] and [`measure`] know our programs.
+//! it, and everything that can go wrong with them. Only [`fleet`], [`measure`] and [`programs`] know ours.
 //!
 //! Read [`process`] first: whatever is started cannot outlive the test, also when the test is killed.
 
@@ -13,6 +13,7 @@ pub mod measure;
 pub mod observer;
 pub mod port;
 pub mod process;
+pub mod programs;
 pub mod proxy;
 pub mod server;
 pub mod wait;

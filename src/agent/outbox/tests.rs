@@ -255,7 +255,7 @@ impl World {
         let last = Name { epoch: self.epoch, sequence: self.sequence };
         let to = to.min(self.sequence);
         let mut asks = Asks::new();
-        asks.push(Resend { epoch: self.epoch, from, to }, Some(last), Duration::ZERO);
+        asks.push(Resend { epoch: self.epoch, from, to }, last, Duration::ZERO);
         let mut next = from;
         while let Some(bytes) = asks.next_answer(&self.outbox, 5) {
             let event: Event = codec::decode(None, &bytes).unwrap();

@@ -1,6 +1,7 @@
 //! The bridge's history, as its own command prints it, against what the engine said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -72,15 +73,19 @@ pub(crate) async fn wait_complete(bridge: &Program, agent: &str, observed: &[Eng
     .await
 }
 
-/// For each epoch its highest number, and those below it that the history has not.
-fn holes(history: &[Line]) -> BTreeMap<u64, (u64, Vec<u64>)> {
+/// For each epoch the ranges of numbers that the history has not.
+fn holes(history: &[Line]) -> BTreeMap<u64, Vec<RangeInclusive<u64>>> {
     let mut numbers: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for line in history {
         numbers.entry(line.epoch).or_default().insert(line.sequence);
     }
     let missing = |all: BTreeSet<u64>| {
-        let last = all.last().copied().unwrap_or_default();
-        (last, (1..last).filter(|number| !all.contains(number)).collect())
+        let before = std::iter::once(0).chain(all.iter().copied());
+        before
+            .zip(&all)
+            .filter(|(before, number)| before + 1 < **number)
+            .map(|(before, number)| before + 1..=number - 1)
+            .collect()
     };
     numbers.into_iter().map(|(epoch, all)| (epoch, missing(all))).collect()
 }

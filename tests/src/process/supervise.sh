@@ -4,7 +4,7 @@
 #
 # Standard input is held open by the owner. A line on it is the name of a signal for the command, or
 # `leave` (forget DIRECTORY and FINALLY). At its end the command gets SIGTERM, GRACE tenths of a second,
-# then SIGKILL; FINALLY is evaluated with $dir set, and DIRECTORY is removed. On standard output:
+# then SIGKILL; FINALLY is evaluated with $dir set, and DIRECTORY is removed, unless RADAR_TESTS_KEEP is set. On standard output:
 # `pid N` at once, `done` after each line of input, `exit CODE` when the command has ended.
 exec 3<&0 </dev/null
 dir=$1 grace=$2 log=$3 finally=$4
@@ -25,7 +25,7 @@ mine() { grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$child/status"; }
             leave) dir='' finally='' ;;
             *) mine && kill -s "$order" "$child" ;;
         esac
-        echo done
+        echo done 2>/dev/null
     done
     if mine; then
         kill -s TERM "$child"
@@ -38,7 +38,7 @@ mine() { grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$child/status"; }
         while mine; do sleep 0.1; done
     fi
     [ -z "$finally" ] || eval "$finally"
-    [ -z "$dir" ] || rm -rf --one-file-system "$dir"
+    [ -z "$dir" ] || [ -n "$RADAR_TESTS_KEEP" ] || rm -rf --one-file-system "$dir"
 ) 2>>"$log" &
 keeper=$!
 exec 3<&-
