@@ -37,10 +37,9 @@ mod report;
 
 /// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
 const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Messages on their way into the store. The broker's own limit (`max_inflight_messages`) is what counts. This one is
-/// as wide as it can be, because Mosquitto 2.0 forgets both limits when a session is resumed and hands out all that it
-/// has queued; a narrow one would end every connection until the queue is gone.
-const RECEIVE_MAX: u16 = u16::MAX;
+/// Messages on their way into the store. The broker's own limit (`max_inflight_messages`, 20 for Mosquitto) counts where
+/// it is smaller.
+const RECEIVE_MAX: u16 = 1000;
 /// Larger than the largest packed snapshot with its topic.
 const MAX_PACKET: u32 = 2 * 1024 * 1024;
 /// Requests for events on their way.
@@ -160,7 +159,7 @@ impl Shell {
     }
 
     async fn next(&mut self, stop: &CancellationToken) -> Input {
-        let open = self.commits.failing().is_none();
+        let open = self.commits.failing().is_none() && self.commits.depth() < 2 * usize::from(RECEIVE_MAX);
         let time = self.poll_timeout();
         let answered = async {
             match self.relaying.as_mut().and_then(|relaying| relaying.request.as_mut()) {

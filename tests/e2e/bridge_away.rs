@@ -1,12 +1,18 @@
-//! The bridge is killed in the middle of its work, and comes back to what it has committed.
+//! The bridge is killed in the middle of its work, and comes back to what it has committed and to what the broker has
+//! kept for it.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use radar_tests::broker::{Broker, Options};
 use radar_tests::engine::Engine;
+use radar_tests::fleet::{self, Fleet};
+use radar_tests::wait::until;
+use radar_wire::topic::Prefix;
 
-use crate::world;
-use crate::world::history::{gaps, wait_complete};
+use crate::world::history::{gaps, history, wait_complete};
 use crate::world::scene::Scene;
+use crate::world::{self, DEADLINE};
 
 // E1, RR3
 #[tokio::test]
@@ -34,4 +40,53 @@ async fn killed_again_and_again_it_stores_every_event_once() -> Result<()> {
     let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
     assert_eq!(gaps(&history), []);
     Ok(())
+}
+
+/// Agents, and events while the bridge is away: many times what it takes without an acknowledgement.
+const AGENTS: u32 = 10;
+const QUEUED: u64 = 20_000;
+
+// E1
+#[tokio::test]
+async fn after_a_long_time_away_it_takes_what_was_queued_in_one_connection() -> Result<()> {
+    let broker = Broker::open(&Options { max_inflight: Some(1000), ..Options::default() }).await?;
+    let bridge = world::bridge(&broker.url())?;
+    bridge.start().await?;
+    let fleet = Fleet::start(fleet::Options {
+        agents: AGENTS,
+        containers: 5,
+        rate: 2000,
+        prefix: Prefix::default(),
+        port: broker.port(),
+        snapshot_interval: Duration::from_secs(1),
+    })?;
+    let happened = async |count: u64| {
+        until(&format!("{count} events"), 2 * DEADLINE, async || {
+            let happened = fleet.counts().happened;
+            if happened >= count { Ok(()) } else { Err(happened) }
+        })
+        .await
+    };
+    happened(500).await?;
+    // In the middle of a batch, so that some are under way.
+    bridge.kill9().await?;
+    happened(QUEUED).await?;
+    fleet.set_rate(0);
+    fleet.wait_acknowledged(DEADLINE).await?;
+    bridge.start().await?;
+    let wanted = fleet.counts().happened;
+    until("every event in the store", 2 * DEADLINE, async || {
+        let mut stored = 0;
+        for agent in bridge.agent_lines().await? {
+            let id = agent["id"].as_str().context("an id")?;
+            let history = history(&bridge, id).await?;
+            assert_eq!(gaps(&history), []);
+            stored += u64::try_from(history.len())?;
+        }
+        if stored == wanted { Ok(()) } else { Err(anyhow::anyhow!("{stored} of {wanted}")) }
+    })
+    .await?;
+    let log = bridge.log();
+    assert_eq!(log.matches("connected to mqtt://").count(), 2, "one connection in each life: {log}");
+    fleet.stop().await.map(drop)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use radar_tests::broker::{Broker, Options};
 use radar_tests::fleet::{self, Fleet};
 use radar_tests::server::Server;
@@ -61,12 +61,10 @@ async fn fifty_agents_come_to_the_server_one_after_the_other() -> Result<()> {
     assert!(beats <= most, "{beats} beats in {took:?}");
     fleet.set_rate(0);
 
-    let output = bridge.call(&["agents", "--json"]).await?;
-    let text = String::from_utf8(output.stdout).context("its output is text")?;
-    let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let lines = bridge.agent_lines().await?;
     let relayed = |line: &&serde_json::Value| line["state"] == "online" && line["upstream"]["state"] == "enrolled";
     let listed: BTreeSet<_> = lines.iter().filter(relayed).map(|line| line["upstream"]["id"].to_string()).collect();
-    assert_eq!((lines.len(), listed.len()), (AGENTS as usize, AGENTS as usize), "{text}");
+    assert_eq!((lines.len(), listed.len()), (AGENTS as usize, AGENTS as usize), "{lines:?}");
 
     fleet.stop().await?;
     wait_status("offline").await?;

@@ -84,13 +84,18 @@ impl Program {
         tokio::time::timeout(DEADLINE, command.output()).await.context("it did not end")?.context("it did not start")
     }
 
-    /// A line of `agents --json`.
-    pub(crate) async fn agent_line(&self, id: &str) -> Result<serde_json::Value> {
+    /// What `agents --json` says.
+    pub(crate) async fn agent_lines(&self) -> Result<Vec<serde_json::Value>> {
         let output = self.call(&["agents", "--json"]).await?;
         anyhow::ensure!(output.status.success(), "agents: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).context("its output is text")?;
-        let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-        lines.into_iter().find(|line| line["id"] == id).with_context(|| format!("no {id} in {text}"))
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// What it says of one.
+    pub(crate) async fn agent_line(&self, id: &str) -> Result<serde_json::Value> {
+        let lines = self.agent_lines().await?;
+        lines.into_iter().find(|line| line["id"] == id).with_context(|| format!("no {id}"))
     }
 
     /// Waits until what `agents --json` says of an agent is as wanted.

@@ -6,13 +6,13 @@
 //! [`Session`], who publishes it again after the next [`Notice::Connected`].
 //!
 //! One task, the driver, polls the connection and does nothing else; the owner takes its
-//! notices from a bounded channel. The driver never waits for the owner while a connection
-//! lives, so pings go out however slow the owner is. That the channel cannot overflow is by
-//! construction: the broker may have no more than `receive_max` messages unacknowledged, and a
-//! message is acknowledged only when the owner has taken it (or, with `manual_acks`, has said
-//! so); the session has no more than `window` publishes under way; and after a connection the
-//! driver waits until the owner has seen its end. Messages of QoS 0 have no such bound: those
-//! that find the channel full are dropped and counted ([`Session::dropped`]).
+//! notices from a bounded channel. With a broker that keeps to the limits it never overflows,
+//! so pings go out however slow the owner is: the broker has no more than `receive_max`
+//! messages unacknowledged, and a message is acknowledged only when the owner has taken it (or,
+//! with `manual_acks`, has said so); the session has no more than `window` publishes under way;
+//! and after a connection the driver waits until the owner has seen its end. A broker that
+//! sends more at once is read no faster than the owner takes it. Messages of QoS 0 have no such
+//! bound: those that find the channel full are dropped and counted ([`Session::dropped`]).
 
 use std::path::PathBuf;
 use std::time::Duration;

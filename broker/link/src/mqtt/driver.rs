@@ -1,5 +1,5 @@
 //! The task that makes connections, polls them and drops them. It decides nothing but when to
-//! try again; it never waits for the owner while a connection lives.
+//! try again.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event as Polled, EventLoop};
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tracing::debug;
@@ -82,7 +83,7 @@ enum End {
 
 impl Driver {
     /// The driver and the end of its channel. The channel holds all that can come between two
-    /// looks of the owner; see the parent module for why it does not overflow.
+    /// looks of the owner from a broker that keeps to the limits; see the parent module.
     pub(super) fn new(
         settings: Settings,
         wills: Wills,
@@ -171,7 +172,7 @@ impl Driver {
         };
         *connected_at = Some(self.clock.now().mono);
         numbers.keep(number).await;
-        match self.greet(number, &connack, &client) {
+        match self.greet(number, &connack, &client).await {
             Ok(()) => self.poll(number, &client, &mut eventloop).await,
             Err(reason) => End::Lost(reason),
         }
@@ -199,7 +200,7 @@ impl Driver {
     }
 
     /// Subscribes, then hands the client to the session, so that nothing is published before.
-    fn greet(&self, number: u64, connack: &ConnAck, client: &AsyncClient) -> Result<(), Reason> {
+    async fn greet(&mut self, number: u64, connack: &ConnAck, client: &AsyncClient) -> Result<(), Reason> {
         let filters = self.settings.subscriptions.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
         if !self.settings.subscriptions.is_empty() && client.try_subscribe_many(filters).is_err() {
             return Err(Reason::Network("the subscriptions were not taken".to_owned()));
@@ -213,6 +214,7 @@ impl Driver {
             window: self.settings.window.min(broker_window).max(1),
             client: client.clone(),
         }))
+        .await
     }
 
     /// Polls until the connection ends. `poll` is not cancel-safe, so a look at the orders
@@ -245,8 +247,8 @@ impl Driver {
                     closing = true;
                     Ok(())
                 }
-                Ok(Ok(event)) => self.pass_on(event).map_err(End::Lost),
-                Ok(Err(error)) => Err(self.lost(eventloop, &error)),
+                Ok(Ok(event)) => self.pass_on(event).await.map_err(End::Lost),
+                Ok(Err(error)) => Err(self.lost(eventloop, &error).await),
                 Err(_) => Err(End::Lost(Reason::silence(limit))),
             };
             match (lost, goodbye.take()) {
@@ -262,9 +264,9 @@ impl Driver {
 
     /// Passes on what rumqttc had read before the error, above all acknowledgements: without
     /// them the owner would publish again what the broker has.
-    fn lost(&self, eventloop: &mut EventLoop, error: &ConnectionError) -> End {
+    async fn lost(&mut self, eventloop: &mut EventLoop, error: &ConnectionError) -> End {
         while let Some(event) = eventloop.state.events.pop_front() {
-            if let Err(reason) = self.pass_on(event) {
+            if let Err(reason) = self.pass_on(event).await {
                 return End::Lost(reason);
             }
         }
@@ -272,17 +274,17 @@ impl Driver {
         if reason::is_silent(error) { End::Closed(reason) } else { End::Lost(reason) }
     }
 
-    fn pass_on(&self, event: Polled) -> Result<(), Reason> {
+    async fn pass_on(&mut self, event: Polled) -> Result<(), Reason> {
         match event {
-            Polled::Outgoing(Outgoing::Publish(packet)) => self.tell(Event::Sent(packet)),
-            Polled::Incoming(Packet::PubAck(puback)) => self.tell(answered(&puback)),
-            Polled::Incoming(Packet::Publish(publish)) => self.received(publish),
-            Polled::Incoming(Packet::SubAck(suback)) => self.subscribed(&suback),
+            Polled::Outgoing(Outgoing::Publish(packet)) => self.tell(Event::Sent(packet)).await,
+            Polled::Incoming(Packet::PubAck(puback)) => self.tell(answered(&puback)).await,
+            Polled::Incoming(Packet::Publish(publish)) => self.received(publish).await,
+            Polled::Incoming(Packet::SubAck(suback)) => self.subscribed(&suback).await,
             _ => Ok(()),
         }
     }
 
-    fn received(&self, publish: Publish) -> Result<(), Reason> {
+    async fn received(&mut self, publish: Publish) -> Result<(), Reason> {
         let packet = match publish.qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => Some(publish.pkid),
@@ -303,31 +305,37 @@ impl Driver {
             content_type: publish.properties.and_then(|properties| properties.content_type),
             ack: None,
         };
-        self.tell(Event::Received(message, packet))
+        self.tell(Event::Received(message, packet)).await
     }
 
     /// One connection sends one subscription, so its answers are those of the settings' filters.
-    fn subscribed(&self, suback: &SubAck) -> Result<(), Reason> {
-        for (filter, code) in self.settings.subscriptions.iter().zip(&suback.return_codes) {
+    async fn subscribed(&mut self, suback: &SubAck) -> Result<(), Reason> {
+        for (filter, code) in self.settings.subscriptions.clone().into_iter().zip(&suback.return_codes) {
             self.tell(match code {
-                SubscribeReasonCode::Success(_) => Event::Subscribed(filter.clone()),
+                SubscribeReasonCode::Success(_) => Event::Subscribed(filter),
                 SubscribeReasonCode::NotAuthorized => Event::SubscriptionRefused(
-                    filter.clone(),
+                    filter,
                     "the broker does not let the account read this topic; check its access rules".to_owned(),
                 ),
-                code => Event::SubscriptionRefused(filter.clone(), format!("the broker answers {code:?}")),
-            })?;
+                code => Event::SubscriptionRefused(filter, format!("the broker answers {code:?}")),
+            })
+            .await?;
         }
         Ok(())
     }
 
-    fn tell(&self, event: Event) -> Result<(), Reason> {
-        self.events.try_send(event).map_err(|_| {
-            Reason::Network(format!(
-                "the broker sent more than {} messages without an acknowledgement",
-                self.settings.receive_max
-            ))
-        })
+    /// Waits until the owner has room, so that a broker which sends more than it may waits at its
+    /// socket; but not until it misses a ping.
+    async fn tell(&mut self, event: Event) -> Result<(), Reason> {
+        let limit = self.settings.keep_alive / 2;
+        match self.events.send_timeout(event, limit).await {
+            // The session has said goodbye, and hears nothing any more.
+            Ok(()) | Err(SendTimeoutError::Closed(_)) => Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => Err(Reason::Network(format!(
+                "this program was too busy for {} s to take what the broker sends",
+                limit.as_secs()
+            ))),
+        }
     }
 }
 

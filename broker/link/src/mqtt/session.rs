@@ -1,6 +1,6 @@
 //! The owner's end of a session.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
@@ -80,6 +80,9 @@ struct Live {
     client: AsyncClient,
     flight: Flight,
     unacknowledged: BTreeSet<u16>,
+    /// Acknowledgements for which the client has no room: only where a broker has more messages under way than it
+    /// may.
+    acks: VecDeque<u16>,
 }
 
 impl Session {
@@ -103,7 +106,16 @@ impl Session {
     /// Waits for the next notice. Cancel-safe: what is not returned is not lost.
     pub async fn next(&mut self) -> Notice {
         loop {
-            let Some(event) = self.events.recv().await else {
+            let sent = self.live.as_mut().is_none_or(Live::send_acks);
+            let received = if sent {
+                self.events.recv().await
+            } else {
+                match timeout(ACKS_AGAIN, self.events.recv()).await {
+                    Ok(received) => received,
+                    Err(_) => continue,
+                }
+            };
+            let Some(event) = received else {
                 // The driver ends for this session's goodbye, which ends the session too, or by
                 // a panic, which passes through here.
                 let _ = self.driver.value().await;
@@ -119,7 +131,14 @@ impl Session {
         match event {
             Event::Connected(Connected { number, session_present, max_packet, window, client }) => {
                 let flight = Flight::new(window);
-                self.live = Some(Live { number, max_packet, client, flight, unacknowledged: BTreeSet::new() });
+                self.live = Some(Live {
+                    number,
+                    max_packet,
+                    client,
+                    flight,
+                    unacknowledged: BTreeSet::new(),
+                    acks: VecDeque::new(),
+                });
                 Some(Notice::Connected { number, session_present, max_packet, window })
             }
             Event::Disconnected(reason, retry_in) => {
@@ -225,6 +244,8 @@ impl Session {
     /// # Errors
     /// When the goodbye did not reach the broker.
     pub async fn disconnect(mut self, limit: Duration) -> Result<(), DisconnectError> {
+        // Nothing must wait for room that nobody makes any more.
+        self.events.close();
         self.orders.send_modify(|orders| orders.stop = true);
         timeout(limit, self.driver.value()).await.unwrap_or(Err(DisconnectError::TimedOut))
     }
@@ -239,12 +260,26 @@ impl fmt::Debug for Session {
 impl Live {
     fn acknowledge(&mut self, packet: u16) {
         if self.unacknowledged.remove(&packet) {
-            // Like a publish, it fails only when the connection has ended; the broker sends the
-            // message again on the next one.
-            let _ = self.client.try_ack(&Publish { qos: QoS::AtLeastOnce, pkid: packet, ..Publish::default() });
+            self.acks.push_back(packet);
+            self.send_acks();
         }
     }
+
+    /// Hands acknowledgements to the client as long as it takes them; whether none is left. After the end of the
+    /// connection they are of no use: the broker sends the messages again on the next one.
+    fn send_acks(&mut self) -> bool {
+        while let Some(&pkid) = self.acks.front() {
+            if self.client.try_ack(&Publish { qos: QoS::AtLeastOnce, pkid, ..Publish::default() }).is_err() {
+                return false;
+            }
+            self.acks.pop_front();
+        }
+        true
+    }
 }
+
+/// When acknowledgements that the client did not take are tried again.
+const ACKS_AGAIN: Duration = Duration::from_millis(10);
 
 /// What a number is raised above at most, so that there is always a next one.
 const HIGHEST: u64 = u64::MAX / 2;

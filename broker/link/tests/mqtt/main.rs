@@ -10,3 +10,4 @@ mod proxy;
 mod refusal;
 mod stall;
 mod tls;
+mod unruly;
