@@ -4,8 +4,10 @@
 use std::io::{self, IsTerminal};
 
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -60,18 +62,16 @@ pub enum LoggingError {
 /// # Errors
 /// A level that is not one, or a second call.
 pub fn start(format: Format, level: &str, ansi: bool) -> Result<(), LoggingError> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(level)?)
-        .with_writer(io::stderr)
-        .with_ansi(ansi && io::stderr().is_terminal());
+    let registry = registry().with(filter(level)?);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(ansi && io::stderr().is_terminal());
     match format {
-        Format::Text => builder.with_target(false).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => registry.with(lines.with_target(false)).try_init(),
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     }
     .map_err(|_| LoggingError::Twice)
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
+fn filter(level: &str) -> Result<Targets, LoggingError> {
     // A lone word that is no level would be taken for a target, and silence everything else.
     let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
     let level: String = level.to_ascii_lowercase().split_whitespace().collect();
@@ -79,7 +79,7 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     if stray.is_some() {
         return Err(LoggingError::Level { level, source: None });
     }
-    EnvFilter::builder().parse(&level).map_err(|source| LoggingError::Level { level, source: Some(source) })
+    level.parse().map_err(|source| LoggingError::Level { level, source: Some(source) })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use radar_link::mqtt::{Notice, Settings};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ const MESSAGES: u16 = 20_000;
 fn hands_out_everything() -> (u16, Receiver<u16>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (acknowledged, acks) = channel();
+    let (acknowledged, acks) = sync_channel(usize::from(MESSAGES) + 1);
     std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
         assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0, "no connect");
