@@ -174,7 +174,7 @@ impl Metrics {
             Unit::Seconds,
             self.last_beats.clone(),
         );
-        all.register("upstream_relayed", "Whether the server has what is known of the agent", self.relayed.clone());
+        all.register("upstream_relayed", "Whether the relay of the agent works", self.relayed.clone());
     }
 
     /// A commit has succeeded.

@@ -8,13 +8,14 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{EventMessage, SystemInfo, SystemVersion};
 use futures_util::{Stream, StreamExt};
+use radar_link::time::utc;
 use radar_wire::snapshot::HostFacts;
 use radar_wire::status::EngineFacts;
 
 use super::address::Address;
+use super::event;
 use super::failure::{Failure, text};
 use super::notice::{History, Opened};
-use super::{event, moment};
 
 /// How many events of all kinds Docker keeps.
 const HELD: usize = 256;
@@ -80,7 +81,7 @@ async fn reach(address: &Address, time_out: Duration, position: Position) -> Res
         tracing::debug!(error = text(&error), "the engine does not tell about its host");
         SystemInfo::default()
     });
-    let time = info.system_time.as_deref().and_then(moment::nanoseconds);
+    let time = info.system_time.as_deref().and_then(utc::nanoseconds);
 
     let (history, held) = match (position.covered, time) {
         (Some(covered), Some(time)) if &*facts.kind == "docker" => {

@@ -4,6 +4,8 @@
 use std::future::pending;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub mod utc;
+
 /// One reading of both clocks, taken by a shell and handed to a core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Now {

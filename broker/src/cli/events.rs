@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use radar_link::time::utc;
 use radar_wire::event::{Action, Event};
 use radar_wire::fields::Fields;
 use radar_wire::topic::AgentId;
@@ -15,7 +16,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::text::plain;
-use super::when;
 use crate::store::{Arrival, Reader};
 
 /// Between two looks at the store.
@@ -127,7 +127,7 @@ impl<'a> Line<'a> {
 fn sentence(event: &Event) -> String {
     // The engine's own time is when it happened; without it there is only when it was seen.
     let time = event.time.map_or(event.at, |nanos| nanos.div_euclid(1_000_000));
-    let mut line = format!("{}  {:ACTION$}  ", when::utc(time), plain(event.action.as_str()));
+    let mut line = format!("{}  {:ACTION$}  ", utc::text(time), plain(event.action.as_str()));
     if event.action == Action::Gap {
         let _ = match (event.missing(), event.first) {
             (Some(1), _) => write!(line, "1 event lost (number {})", event.sequence),
