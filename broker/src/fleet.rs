@@ -75,8 +75,8 @@ pub enum Effect {
     Touched {
         /// Which agent.
         agent: AgentId,
-        /// Whether something happened to a container; otherwise a status or a snapshot said so.
-        by_event: bool,
+        /// Its containers have changed, or became known, or may have changed unseen.
+        changed: bool,
     },
     /// The agent is purged: nobody may know it any more.
     Forgotten {
@@ -269,6 +269,7 @@ impl Fleet {
         }
         let agent = self.agent(id, at, now)?;
         agent.hear(message.retained, now);
+        let known = agent.present.complete() && agent.missing() == 0;
         let reached = agent.tracking.reach(epoch, sequence);
         let content_type = message.content_type();
         let packed = present::packed(content_type, message.payload, &snapshot);
@@ -286,7 +287,8 @@ impl Fleet {
             self.prune(id, at, now);
         }
         if taken != Taken::Stale {
-            self.touch(id, false);
+            // After every event up to it, a list says nothing new.
+            self.touch(id, taken == Taken::Whole && (reached || !known));
         }
         self.look(id, None, now);
         Ok(())
@@ -300,6 +302,7 @@ impl Fleet {
         }
         let agent = self.agent(id, at, now)?;
         agent.hear(message.retained, now);
+        let of_container = event.id.is_some();
         let mut happened = false;
         if let (Some(first), Some(_)) = (event.first, event.missing()) {
             let lost = agent.tracking.lose(epoch, first, sequence);
@@ -324,7 +327,7 @@ impl Fleet {
         self.changed.insert(id.clone());
         self.prune(id, at, now);
         if happened {
-            self.touch(id, true);
+            self.touch(id, of_container);
         }
         self.look(id, Some(epoch), now);
         Ok(())
@@ -380,9 +383,9 @@ impl Fleet {
         }
     }
 
-    fn touch(&mut self, id: &AgentId, by_event: bool) {
+    fn touch(&mut self, id: &AgentId, changed: bool) {
         self.changed.insert(id.clone());
-        self.effects.push_back(Effect::Touched { agent: id.clone(), by_event });
+        self.effects.push_back(Effect::Touched { agent: id.clone(), changed });
     }
 
     /// Sees whether the agent is to be asked for something.

@@ -333,7 +333,7 @@ impl Shell {
                 content_type: Some(payload.content_type.as_str()),
                 expiry: Some(expiry),
             }),
-            fleet::Effect::Touched { agent, .. } => self.touched(&agent, now),
+            fleet::Effect::Touched { agent, changed } => self.touched(&agent, changed, now),
             fleet::Effect::Forgotten { agent } => {
                 self.announcer.forget(&agent);
                 self.commits.forget(&agent);
@@ -346,11 +346,11 @@ impl Shell {
         }
     }
 
-    fn touched(&mut self, agent: &AgentId, now: Now) {
+    fn touched(&mut self, agent: &AgentId, changed: bool, now: Now) {
         if let Some(view) = self.fleet.view(agent) {
             self.announcer.handle_agent(&view, false, now.mono);
         }
-        self.tell_relay(agent, now);
+        self.tell_relay(agent, changed, now);
     }
 
     /// What the store knew: the relay starts with it, and the log need not say it.
@@ -359,7 +359,7 @@ impl Shell {
         let views: Vec<_> = self.fleet.views().collect();
         for view in &views {
             self.announcer.know(view);
-            self.tell_relay(&view.id, now);
+            self.tell_relay(&view.id, false, now);
         }
         if !views.is_empty() {
             info!("known from before: {} agents", views.len());

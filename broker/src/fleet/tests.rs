@@ -210,7 +210,7 @@ fn effect(effect: &Effect) -> String {
             format!("resend {epoch}/{from}..={to}")
         }
         Effect::Publish { channel, .. } => format!("publish {channel}"),
-        Effect::Touched { by_event, .. } => if *by_event { "touched by event" } else { "touched" }.to_owned(),
+        Effect::Touched { changed, .. } => if *changed { "changed" } else { "touched" }.to_owned(),
         Effect::Forgotten { .. } => "forgotten".to_owned(),
         Effect::Enroll { enroll, .. } => format!("enroll {}", enroll.id),
         Effect::Complaint { channel, text, .. } => format!("complaint {channel}: {text}"),

@@ -34,12 +34,12 @@ impl Shell {
     }
 
     /// Tells the relay of an agent whose presence is known.
-    pub(super) fn tell_relay(&mut self, agent: &AgentId, now: Now) {
+    pub(super) fn tell_relay(&mut self, agent: &AgentId, changed: bool, now: Now) {
         let Some(relaying) = &mut self.relaying else { return };
         let Some(view) = self.fleet.view(agent).filter(|view| view.presence.is_some()) else { return };
         let status = if relaying.names { self.fleet.status(agent) } else { None };
         let name = status.as_ref().map_or(agent.as_str(), |status| &status.agent.name);
-        relaying.relay.handle_agent(agent, Seen { online: view.online(), name, changed: true }, now);
+        relaying.relay.handle_agent(agent, Seen { online: view.online(), name, changed }, now);
     }
 
     pub(super) fn enroll(&mut self, agent: &AgentId, enroll: Enroll, now: Now) {

@@ -77,13 +77,13 @@ fn a_snapshot_shows_what_was_lost_last() {
     check(&[
         ("0 online 1 start", &["touched"]),
         ("1 event 7 1 start web", &["store start 7/1"]),
-        ("2 snapshot 7 1 none", &["store snapshot 7/1", "touched"]),
-        ("3 snapshot 7 3 none", &["store snapshot 7/3", "touched", "resend 7/2..=3"]),
+        ("2 snapshot 7 1 none", &["store snapshot 7/1", "changed"]),
+        ("3 snapshot 7 3 none", &["store snapshot 7/3", "changed", "resend 7/2..=3"]),
     ]);
     // Met in the middle of an epoch: its ring may still have all of it.
     check(&[
         ("0 retained online 1 start", &["touched"]),
-        ("1 retained snapshot 7 900 none", &["store snapshot 7/900", "touched", "resend 7/1..=900"]),
+        ("1 retained snapshot 7 900 none", &["store snapshot 7/900", "changed", "resend 7/1..=900"]),
     ]);
 }
 

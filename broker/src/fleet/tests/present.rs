@@ -11,17 +11,19 @@ fn list(text: &str, complete: bool) -> Option<(String, bool)> {
 fn events_tell_what_happened_since_the_snapshot() {
     let mut desk = check(&[
         ("0 event 7 1 start web", &["store start 7/1"]),
-        ("1 snapshot 7 1 db=running,web=running", &["store snapshot 7/1", "touched"]),
-        ("2 event 7 2 die web exited", &["store die 7/2", "touched by event"]),
-        ("3 event 7 3 create new new created", &["store create 7/3", "touched by event"]),
-        ("4 event 7 4 destroy db", &["store destroy 7/4", "touched by event"]),
+        ("1 snapshot 7 1 db=running,web=running", &["store snapshot 7/1", "changed"]),
+        ("2 event 7 2 die web exited", &["store die 7/2", "changed"]),
+        ("3 event 7 3 create new new created", &["store create 7/3", "changed"]),
+        ("4 event 7 4 destroy db", &["store destroy 7/4", "changed"]),
         ("5 event 7 5 kill web", &["store kill 7/5"]),
+        // After all its events a list is no news.
+        ("5 snapshot 7 5 new=created,web=exited", &["store snapshot 7/5", "touched"]),
     ]);
     assert_eq!(desk.containers(), list("new=created web=exited", true));
     assert_eq!(desk.view().containers, Some(Counts { total: 2, running: 0 }));
     // Of the two the later number counts, in whichever order they come.
     desk.run("6 event 7 7 start web running");
-    assert_eq!(desk.run("7 event 7 6 die web dead"), ["store die 7/6", "touched by event"]);
+    assert_eq!(desk.run("7 event 7 6 die web dead"), ["store die 7/6", "changed"]);
     assert_eq!(desk.containers(), list("new=created web=running", true));
     assert_eq!(desk.view().containers, Some(Counts { total: 2, running: 1 }));
     // An agent that was restarted goes on from its own snapshot.
@@ -35,7 +37,7 @@ fn events_tell_what_happened_since_the_snapshot() {
 #[test]
 fn a_list_that_is_not_whole_never_takes_the_place_of_one_that_was() {
     for line in ["snapshot 7 1 none partial", "snapshot 7 1 none engine=down", "event 7 1 engine_lost"] {
-        let mut desk = check(&[("0 snapshot 7 0 web=running engine=up", &["store snapshot 7/0", "touched"])]);
+        let mut desk = check(&[("0 snapshot 7 0 web=running engine=up", &["store snapshot 7/0", "changed"])]);
         assert_eq!(desk.run(&format!("1 {line}")).last().unwrap().split(' ').next(), Some("touched"), "{line}");
         assert_eq!(desk.containers(), list("web=running", false), "{line}");
         assert_eq!(desk.view().containers, Some(Counts { total: 1, running: 1 }), "{line}");
@@ -57,7 +59,7 @@ fn an_engine_that_does_not_answer_is_shown() {
     // What is older than that changes nothing.
     desk.run("4 retained snapshot 7 0 web=running engine=up");
     assert_eq!(desk.view().engine_answers, Some(false));
-    assert_eq!(desk.run("5 event 7 2 engine_back"), ["store engine_back 7/2", "touched by event"]);
+    assert_eq!(desk.run("5 event 7 2 engine_back"), ["store engine_back 7/2", "touched"]);
     assert_eq!((desk.view().engine_answers, desk.view().complete), (Some(true), true));
 }
 
@@ -77,8 +79,8 @@ fn without_a_whole_list_nothing_is_known() {
 #[test]
 fn an_older_snapshot_changes_nothing() {
     let desk = check(&[
-        ("0 snapshot 7 5 web=running", &["store snapshot 7/5", "touched"]),
-        ("0 snapshot 8 0 web=paused", &["store snapshot 8/0", "touched"]),
+        ("0 snapshot 7 5 web=running", &["store snapshot 7/5", "changed"]),
+        ("0 snapshot 8 0 web=paused", &["store snapshot 8/0", "changed"]),
         ("9 retained snapshot 7 5 web=dead", &[]),
         ("0 snapshot 8 0 web=paused", &[]),
     ]);
