@@ -201,6 +201,9 @@ impl Agent {
             Notice::Received(received) => self.handle_received(&received),
             Notice::Subscribed { filter } => {
                 self.refused_filters.remove(&filter);
+                if matches!(self.life, Life::Open { .. }) && filter == self.snapshot_topic() {
+                    self.effects.push_back(Effect::Unsubscribe(filter));
+                }
             }
             Notice::SubscriptionRefused { filter, reason } => {
                 if self.refused_filters.insert(filter.clone()) {
@@ -400,6 +403,14 @@ impl Agent {
         self.effects.push_back(Effect::StartEngine { since: restored.cursor, read: beginning.read });
         let inventory = Box::new(Inventory::new(restored, self.config.reconcile_interval));
         self.life = Life::Open { epoch, sequence, inventory };
+        if self.publishing.is_connected() {
+            self.effects.push_back(Effect::Unsubscribe(self.snapshot_topic()));
+        }
+    }
+
+    /// Read once, for what an earlier life has left there; after that it would only be the echo of our own.
+    fn snapshot_topic(&self) -> String {
+        self.config.prefix.topic(&self.config.id, &Channel::Snapshot)
     }
 
     fn next_write(&mut self) -> Option<Effect> {

@@ -180,6 +180,7 @@ impl Shell {
                         self.agent.handle_not_published(key, &error, self.clock.now());
                     }
                 }
+                Effect::Unsubscribe(filter) => self.session.unsubscribe(&filter),
                 Effect::RaiseSession(above) => self.session.raise(above),
                 Effect::Write(write) => {
                     let result = self.on_disk(|directory| directory.write(&write));

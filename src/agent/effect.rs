@@ -37,6 +37,8 @@ pub enum Effect {
         /// What.
         message: Message,
     },
+    /// End this subscription.
+    Unsubscribe(String),
     /// Connect with a session number above this one.
     RaiseSession(u64),
     /// Write the outbox file and answer with [`Agent::handle_written`](super::Agent::handle_written).

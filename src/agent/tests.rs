@@ -27,11 +27,22 @@ fn a_start_is_a_birth_then_the_engine_then_a_snapshot() {
     let mut world = World::new(config(), Kept::default());
     let born = ["say: connected to the broker, session 5", "status Online start 5"];
     check(&mut world, "has web running\n connected 5", &born);
-    let opened = ["say: epoch 1700000000000 begins", "start engine since None"];
+    let opened = ["say: epoch 1700000000000 begins", "start engine since None", "unsubscribe snapshot"];
     check(&mut world, "echo", &opened);
     let up = ["say: the engine answers: docker 20", "status Online update 5, engine answers", "snapshot 0 whole [web]"];
     check(&mut world, "engine up", &up);
     check(&mut world, "acks\n +600000", &[]);
+}
+
+// E11
+#[test]
+fn its_own_snapshot_is_read_once_and_not_echoed() {
+    let mut world = World::new(config(), Kept::default());
+    let said = world.run("connected 5\n ack\n subscribed status\n subscribed snapshot");
+    assert!(!said.contains(&"unsubscribe snapshot".to_owned()), "{said:?}");
+    assert!(world.run("echo").contains(&"unsubscribe snapshot".to_owned()));
+    world.run("engine up\n acks\n away gone\n connected 6");
+    check(&mut world, "subscribed status\n subscribed snapshot\n subscribed resend", &["unsubscribe snapshot"]);
 }
 
 // DM7, E11

@@ -42,7 +42,11 @@ fn after_a_clean_stop_the_epoch_goes_on() {
     let mut world = World::new(memory(), kept);
     check(&mut world, "connected 5", &BORN);
     world.retained(&snapshot(70, 3, 8, &["web"]));
-    let opened = ["say: going on where the last run stopped, epoch 70 after event 4", "start engine since Some(9)"];
+    let opened = [
+        "say: going on where the last run stopped, epoch 70 after event 4",
+        "start engine since Some(9)",
+        "unsubscribe snapshot",
+    ];
     check(&mut world, "echo", &opened);
     world.run("has web running\n engine up\n acks");
     check(&mut world, "event kill web", &["event 70:5 kill web"]);
@@ -57,6 +61,7 @@ fn after_a_crash_a_new_epoch_begins_with_the_retained_snapshot() {
     let opened = [
         "say: the last run ended without a stop; epoch 1700000000000 begins with the 2 containers of its snapshot",
         "start engine since Some(8)",
+        "unsubscribe snapshot",
     ];
     check(&mut world, "echo", &opened);
     world.run("has web running\n engine up\n acks");
@@ -136,6 +141,7 @@ fn an_account_that_cannot_read_its_own_topics_is_told() {
         "say: the broker takes this agent's status and does not give it back: allow the account to read its status, snapshot and resend topics",
         "say: epoch 1700000002000 begins",
         "start engine since None",
+        "unsubscribe snapshot",
     ];
     check(&mut world, "+2000", &said);
 }
@@ -145,17 +151,21 @@ fn an_account_that_cannot_read_its_own_topics_is_told() {
 fn a_retained_snapshot_that_is_garbage_or_of_no_known_list_is_not_believed() {
     let mut world = World::new(memory(), Kept::default());
     world.run("connected 5\n garbage snapshot");
-    check(&mut world, "echo", &["say: epoch 1700000000000 begins", "start engine since None"]);
+    check(&mut world, "echo", &["say: epoch 1700000000000 begins", "start engine since None", "unsubscribe snapshot"]);
 
     let mut world = World::new(memory(), Kept::default());
     world.run("connected 5");
     world.retained(&Snapshot { complete: false, ..snapshot(70, 3, 8, &[]) });
-    check(&mut world, "echo", &["say: epoch 1700000000000 begins", "start engine since Some(8)"]);
+    check(
+        &mut world,
+        "echo",
+        &["say: epoch 1700000000000 begins", "start engine since Some(8)", "unsubscribe snapshot"],
+    );
 
     let mut world = World::new(memory(), Kept::default());
     world.run("connected 5");
     world.retained(&snapshot(u64::MAX, 3, 8, &[]));
-    check(&mut world, "echo", &["say: epoch 1700000000000 begins", "start engine since None"]);
+    check(&mut world, "echo", &["say: epoch 1700000000000 begins", "start engine since None", "unsubscribe snapshot"]);
 }
 
 // E1

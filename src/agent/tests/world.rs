@@ -128,6 +128,9 @@ impl World {
                 let reason = Reason::Network(reason.join(" "));
                 self.broker(Notice::Disconnected { reason, retry_in: Duration::from_secs(1) });
             }
+            ["subscribed", channel] => {
+                self.broker(Notice::Subscribed { filter: format!("radar/v1/pi/{channel}") });
+            }
             ["ack"] => self.deliver(1, &Delivery::Accepted),
             ["acks"] => self.deliver(usize::MAX, &Delivery::Accepted),
             ["nobody"] => self.deliver(1, &Delivery::NoSubscriber),
@@ -245,6 +248,7 @@ impl World {
                         said
                     }
                 }
+                Effect::Unsubscribe(filter) => format!("unsubscribe {}", filter.replace("radar/v1/pi/", "")),
                 Effect::RaiseSession(above) => format!("raise above {above}"),
                 Effect::Write(write) => {
                     let result = if self.disk_full { Err("no space".to_owned()) } else { Ok(()) };

@@ -221,6 +221,14 @@ impl Session {
         }
     }
 
+    /// Ends a subscription on the connection that stands; the next one has it again. What is on its way still comes.
+    pub fn unsubscribe(&mut self, filter: &str) {
+        if let Some(live) = &self.live {
+            // It fails only when the connection has ended.
+            let _ = live.client.try_unsubscribe(filter);
+        }
+    }
+
     /// The number of the connection that stands, as the owner knows it.
     pub fn number(&self) -> Option<u64> {
         self.live.as_ref().map(|live| live.number)

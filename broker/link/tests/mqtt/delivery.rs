@@ -285,6 +285,30 @@ async fn a_message_that_was_not_acknowledged_comes_again() {
     assert!(timeout(Duration::from_millis(300), reader.next()).await.is_err(), "everything was acknowledged");
 }
 
+// E11
+#[tokio::test]
+async fn a_subscription_that_has_ended_is_there_again_on_the_next_connection() {
+    let broker = Broker::start().await;
+    let mut reader = start(listener(&broker, "reader", "once"));
+    subscribed(&mut reader).await;
+    let mut writer = start(broker.client("writer"));
+    connected(&mut writer).await;
+    reader.unsubscribe("once");
+    let unheard = async {
+        loop {
+            writer.publish(1, message("once", "x")).unwrap();
+            if delivered(&mut writer).await == (1, Delivery::NoSubscriber) {
+                break;
+            }
+        }
+    };
+    timeout(DEADLINE, unheard).await.expect("the end of the subscription");
+    reader.raise(reader.number().unwrap());
+    until(&mut reader, |notice| matches!(notice, Notice::Subscribed { .. }).then_some(())).await;
+    writer.publish(2, message("once", "again")).unwrap();
+    assert_eq!(delivered(&mut writer).await, (2, Delivery::Accepted));
+}
+
 // E2
 #[tokio::test]
 async fn subscriptions_are_made_anew_after_a_restart_of_a_broker_without_memory() {
