@@ -17,7 +17,7 @@ use radar_link::time::Clock;
 use radar_wire::topic::AgentId;
 use tracing::{error, info};
 
-use crate::instance::is_running;
+use crate::instance::{InstanceError, is_running};
 use crate::relay::UpstreamIdError;
 use crate::settings::{Settings, table};
 use crate::upstream::UpstreamError;
@@ -187,7 +187,9 @@ fn is_closed(error: &anyhow::Error) -> bool {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let unusable = error.downcast_ref::<SettingsError>().is_some()
+    let directory = error.downcast_ref::<InstanceError>();
+    let unusable = matches!(directory, Some(InstanceError::Access { .. }))
+        || error.downcast_ref::<SettingsError>().is_some()
         || error.downcast_ref::<SetupError>().is_some()
         || error.downcast_ref::<LoggingError>().is_some()
         || error.downcast_ref::<UpstreamError>().is_some()

@@ -32,3 +32,16 @@ fn a_version_is_no_failure_and_a_wrong_argument_is() {
         assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
     }
 }
+
+// DM19
+#[test]
+fn a_directory_that_cannot_be_used_is_a_wrong_setting_and_one_in_use_is_not() {
+    use crate::instance::Instance;
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below_a_file = Instance::take(&file.join("data")).unwrap_err();
+    assert_eq!(code(&below_a_file.into()), UNUSABLE);
+    let _taken = Instance::take(room.path()).unwrap();
+    assert_eq!(code(&Instance::take(room.path()).unwrap_err().into()), FAILED);
+}
