@@ -19,10 +19,7 @@ struct Stage {
 async fn stage() -> Result<Stage> {
     let engine = Engine::start().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let bridge = world::bridge(&broker.url())?;
-    let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    bridge.start().await?;
-    agent.start().await?;
+    let (bridge, agent) = world::pair(&engine, &broker).await?;
     let scene = Scene::set(&engine, "agent-away", 2).await?;
     let ready = |line: &serde_json::Value| line["state"] == "online" && line["containers"]["total"] == 2;
     bridge.wait_agent("pi", "the containers at the bridge", ready).await?;

@@ -19,11 +19,7 @@ use crate::world::{self, DEADLINE};
 async fn killed_again_and_again_it_stores_every_event_once() -> Result<()> {
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let bridge = world::bridge(&broker.url())?;
-    let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    let (bridge, _agent) = world::pair(&engine, &broker).await?;
     let scene = Scene::set(&engine, "bridge-kill", 2).await?;
     let kills = async {
         for wanted in [100, 200, 300, 400, 500] {

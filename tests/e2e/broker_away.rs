@@ -29,11 +29,7 @@ async fn saving_every_change_2000_events_around_a_kill_arrive_once() -> Result<(
 async fn events_around_a_kill(persistence: Persistence) -> Result<()> {
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options { persistence, ..Options::default() }).await?;
-    let bridge = world::bridge(&broker.url())?;
-    let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    let (bridge, agent) = world::pair(&engine, &broker).await?;
 
     let scene = Scene::set(&engine, "broker-kill", 4).await?;
     let faults = async {

@@ -19,9 +19,7 @@ async fn under_the_bridge() -> Result<()> {
     let mut bridge = world::bridge(&broker.url())?;
     bridge.set("DATA_DIR", &disk.path().join("bridge").display().to_string());
     let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    world::start(&bridge, &agent).await?;
     let scene = Scene::set(&engine, "disk-bridge", 2).await?;
     scene.burst(20).await?;
     disk.fill()?;
@@ -52,9 +50,7 @@ async fn under_the_agent() -> Result<()> {
     let bridge = world::bridge(&broker.url())?;
     let mut agent = world::agent("pi", &engine.host(), &broker.url())?;
     agent.set("DATA_DIR", &disk.path().join("agent").display().to_string());
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    world::start(&bridge, &agent).await?;
     let scene = Scene::set(&engine, "disk-agent", 2).await?;
     broker.kill9().await?;
     scene.burst(20).await?;

@@ -15,11 +15,7 @@ use crate::world::scene::Scene;
 async fn restarted_under_load_it_is_read_on() -> Result<()> {
     let engine = Engine::start().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let bridge = world::bridge(&broker.url())?;
-    let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    let (bridge, _agent) = world::pair(&engine, &broker).await?;
     let scene = Scene::set(&engine, "restart", 2).await?;
     for restart in 0..2 {
         let restarting = async {

@@ -43,11 +43,7 @@ impl Stage {
         let engine = Engine::shared().await?;
         let options = Options { more: "message_size_limit 8000000\n".to_owned(), ..Options::default() };
         let broker = Broker::open(&options).await?;
-        let bridge = world::bridge(&broker.url())?;
-        let agent = world::agent("pi", &engine.host(), &broker.url())?;
-        bridge.start().await?;
-        agent.start().await?;
-        bridge.wait_log("pi online").await?;
+        let (bridge, agent) = world::pair(&engine, &broker).await?;
         let scene = Scene::set(&engine, purpose, 2).await?;
         scene.burst(20).await?;
         Ok(Self { broker, bridge, agent, scene })

@@ -20,9 +20,7 @@ async fn events_through(purpose: &str, between: &str, fault: impl Fn(&Proxy)) ->
     let mut bridge = world::bridge(&bridge_url)?;
     bridge.set("MQTT_KEEP_ALIVE", "5s");
     let agent = world::agent("pi", &engine.host(), &agent_url)?;
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await?;
+    world::start(&bridge, &agent).await?;
 
     let scene = Scene::set(&engine, purpose, 2).await?;
     let victim = if between == "agent" { &agent } else { &bridge };

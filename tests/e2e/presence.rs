@@ -32,10 +32,7 @@ impl Stage {
     async fn set() -> Result<Self> {
         let engine = Engine::shared().await?;
         let broker = Broker::open(&Options::default()).await?;
-        let bridge = world::bridge(&broker.url())?;
-        let agent = world::agent("pi", &engine.host(), &broker.url())?;
-        bridge.start().await?;
-        agent.start().await?;
+        let (bridge, agent) = world::pair(&engine, &broker).await?;
         bridge.wait_agent("pi", "the agent", online).await?;
         Ok(Self { engine, broker, bridge, agent })
     }

@@ -147,22 +147,7 @@ mod tests {
         })
         .unwrap();
         let (store, _) = Store::open(&settings.database(), settings.keep).unwrap();
-        let row = AgentRow {
-            agent: "pi".parse().unwrap(),
-            heard: 0,
-            online,
-            reason: "start".into(),
-            session: 1,
-            status: None,
-            tracking: Vec::new(),
-            lost: 0,
-            unknown_gaps: 0,
-            missing: 0,
-            containers: None,
-            engine: None,
-            complete: false,
-            conflict: None,
-        };
+        let row = AgentRow { online, ..AgentRow::example() };
         store.commit(Arc::new([Write::Agent(Box::new(row))])).await.unwrap();
         store.close().await;
         settings

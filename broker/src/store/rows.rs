@@ -119,3 +119,26 @@ pub struct RestoredAgent {
     /// The events that came after it, in the order in which they came.
     pub tail: Vec<Event>,
 }
+
+#[cfg(test)]
+impl AgentRow {
+    /// An agent `pi` that has come just now, for tests in which it only has to be there.
+    pub(crate) fn example() -> Self {
+        Self {
+            agent: "pi".parse().unwrap(),
+            heard: 0,
+            online: true,
+            reason: "start".into(),
+            session: 1,
+            status: None,
+            tracking: Vec::new(),
+            lost: 0,
+            unknown_gaps: 0,
+            missing: 0,
+            containers: None,
+            engine: None,
+            complete: false,
+            conflict: None,
+        }
+    }
+}

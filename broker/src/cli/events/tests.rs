@@ -86,25 +86,6 @@ fn nothing_of_a_host_can_steer_the_terminal() {
     assert_eq!(line.trim_end_matches('\n').chars().filter(|c| c.is_control()).count(), 0, "{line:?}");
 }
 
-fn agent() -> AgentRow {
-    AgentRow {
-        agent: "pi".parse().unwrap(),
-        heard: 0,
-        online: true,
-        reason: "start".into(),
-        session: 1,
-        status: None,
-        tracking: Vec::new(),
-        lost: 0,
-        unknown_gaps: 0,
-        missing: 0,
-        containers: None,
-        engine: None,
-        complete: false,
-        conflict: None,
-    }
-}
-
 // E1
 #[tokio::test]
 async fn history_is_in_the_order_of_the_engine_since_a_time() {
@@ -118,7 +99,7 @@ async fn history_is_in_the_order_of_the_engine_since_a_time() {
         event: Box::new(Event { sequence, time: Some(seconds * 1_000_000_000), ..event(action) }),
     };
     let writes: Arc<[Row]> = Arc::new([
-        Row::Agent(Box::new(agent())),
+        Row::Agent(Box::new(AgentRow::example())),
         happened(1, 30, "stop"),
         happened(2, 10, "create"),
         happened(3, 20, "start"),
@@ -164,7 +145,7 @@ async fn what_arrives_is_printed_once_until_nobody_reads() {
         let event = Event { sequence, time: None, ..event("changed") };
         Row::Event { agent: pi.clone(), heard: 0, event: Box::new(event) }
     };
-    let writes: Arc<[Row]> = Arc::new([Row::Agent(Box::new(agent())), happened(1)]);
+    let writes: Arc<[Row]> = Arc::new([Row::Agent(Box::new(AgentRow::example())), happened(1)]);
     store.commit(writes).await.unwrap();
 
     let following = {

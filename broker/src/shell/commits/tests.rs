@@ -17,22 +17,7 @@ fn commits() -> (TempDir, Commits) {
 }
 
 fn agent() -> Vec<Write> {
-    vec![Write::Agent(Box::new(AgentRow {
-        agent: "pi".parse().unwrap(),
-        heard: 0,
-        online: true,
-        reason: "start".into(),
-        session: 1,
-        status: None,
-        tracking: Vec::new(),
-        lost: 0,
-        unknown_gaps: 0,
-        missing: 0,
-        containers: None,
-        engine: None,
-        complete: false,
-        conflict: None,
-    }))]
+    vec![Write::Agent(Box::new(AgentRow::example()))]
 }
 
 fn account(token: &str) -> UpstreamRow {
