@@ -8,6 +8,7 @@
 //! `changed` or `gone`.
 
 mod asks;
+mod effect;
 mod queue;
 mod suspects;
 mod words;
@@ -24,8 +25,9 @@ use radar_wire::status::EngineFacts;
 
 use crate::engine::notice::{EngineEvent, History, InspectError, Listed, Notice, Opened};
 use asks::Asks;
+pub use effect::{Change, Effect};
 use queue::{Queue, Taken, Truth};
-use suspects::{STANDING, Suspect, Suspects};
+use suspects::{STANDING, Suspect, Suspects, contradicts, corrected};
 
 /// How long after a list that failed the next is asked for.
 const RETRY: Duration = Duration::from_secs(5);
@@ -40,45 +42,6 @@ pub struct Restored {
     pub records: Option<Vec<Record>>,
     /// The engine's time up to which its events are told already, in nanoseconds.
     pub cursor: Option<i64>,
-}
-
-/// What the inventory asks of its shell, in the order in which it is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Ask the engine for its list.
-    List {
-        /// Comes back with the answer.
-        ticket: u64,
-    },
-    /// Have the event stream opened anew: containers changed, and it said nothing.
-    Reopen,
-    /// Ask the engine for a container's record.
-    Inspect {
-        /// The container.
-        id: ContainerId,
-    },
-    /// Tell this.
-    Happened(Change),
-    /// Tell that events are lost here.
-    Gap {
-        /// How many; none when nobody knows.
-        missing: Option<u64>,
-    },
-}
-
-/// Something that happened, still without a number.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// The engine's time in nanoseconds; none for what the engine did not tell.
-    pub time: Option<i64>,
-    /// What happened.
-    pub action: Action,
-    /// The container; none where the action is about the engine.
-    pub id: Option<ContainerId>,
-    /// The container's name after it.
-    pub name: Option<Box<str>>,
-    /// The fields of the record that changed; all of them for a new container.
-    pub set: Fields,
 }
 
 /// The containers of one host, as a state machine without I/O.
@@ -263,7 +226,7 @@ impl Inventory {
             self.complete = false;
         }
         if back {
-            self.effects.push_back(about_engine(Action::EngineBack));
+            self.effects.push_back(Effect::of_engine(Action::EngineBack));
         }
         if lossy || self.engine.as_ref() != Some(&facts) || self.host.as_ref() != Some(&host) {
             self.revision += 1;
@@ -292,7 +255,7 @@ impl Inventory {
         }
         self.asks.void();
         self.suspects.clear_all();
-        self.effects.push_back(about_engine(Action::EngineLost));
+        self.effects.push_back(Effect::of_engine(Action::EngineLost));
         self.complete = false;
         if let Some(engine) = &mut self.engine {
             engine.answers = false;
@@ -488,29 +451,6 @@ impl Up {
         let mono = i64::try_from(asked.mono.saturating_sub(self.at.mono).as_nanos()).unwrap_or(i64::MAX);
         let wall = asked.wall.saturating_sub(self.at.wall).saturating_mul(1_000_000);
         Some(self.time?.saturating_add(mono.min(wall)).saturating_sub(MARGIN))
-    }
-}
-
-fn about_engine(action: Action) -> Effect {
-    Effect::Happened(Change { time: None, action, id: None, name: None, set: Fields::default() })
-}
-
-/// Whether a list's entry and a record cannot both be true. A list tells the health of running
-/// containers only.
-fn contradicts(listed: &Record, record: &Record) -> bool {
-    listed.name != record.name
-        || listed.state != record.state
-        || (listed.health.is_some() && listed.health != record.health)
-        || (listed.image_id.is_some() && listed.image_id != record.image_id)
-}
-
-/// The record with what a list tells better.
-fn corrected(record: &Record, listed: &Record) -> Record {
-    Record {
-        name: listed.name.clone(),
-        state: listed.state.clone(),
-        health: listed.health.clone().or_else(|| record.health.clone()),
-        ..record.clone()
     }
 }
 

@@ -115,3 +115,22 @@ impl Suspects {
         Some(given_up)
     }
 }
+
+/// Whether a list's entry and a record cannot both be true. A list tells the health of running
+/// containers only.
+pub(super) fn contradicts(listed: &Record, record: &Record) -> bool {
+    listed.name != record.name
+        || listed.state != record.state
+        || (listed.health.is_some() && listed.health != record.health)
+        || (listed.image_id.is_some() && listed.image_id != record.image_id)
+}
+
+/// The record with what a list tells better.
+pub(super) fn corrected(record: &Record, listed: &Record) -> Record {
+    Record {
+        name: listed.name.clone(),
+        state: listed.state.clone(),
+        health: listed.health.clone().or_else(|| record.health.clone()),
+        ..record.clone()
+    }
+}
