@@ -100,7 +100,7 @@ fn watch(settings: Settings) -> Result<(), (u8, String)> {
         let signal = tasks::shutdown_signal().map_err(|error| (1, format!("no signal handlers: {error}")))?;
         let shutdown = async {
             let name = signal.await;
-            tracing::info!("{name}");
+            tracing::info!("asked to stop: {name}");
         };
         run(settings, shutdown).await.map_err(|error: RunError| (error.exit_code(), error.to_string()))
     })

@@ -10,8 +10,9 @@ use radar_tests::fleet::{self, Fleet};
 use radar_tests::wait::until;
 use radar_wire::topic::Prefix;
 
-use crate::world::history::{gaps, history, wait_complete};
+use crate::world::history::{gaps, history};
 use crate::world::scene::Scene;
+use crate::world::site::Site;
 use crate::world::{self, DEADLINE};
 
 // E1, RR3
@@ -19,23 +20,21 @@ use crate::world::{self, DEADLINE};
 async fn killed_again_and_again_it_stores_every_event_once() -> Result<()> {
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let (bridge, _agent) = world::pair(&engine, &broker).await?;
+    let site = Site::open(&engine, &broker).await?;
     let scene = Scene::set(&engine, "bridge-kill", 2).await?;
     let kills = async {
         for wanted in [100, 200, 300, 400, 500] {
             scene.wait_seen(wanted).await?;
-            bridge.kill9().await?;
+            site.bridge.kill9().await?;
             scene.wait_seen(wanted + 30).await?;
-            bridge.start().await?;
+            site.bridge.start().await?;
         }
         anyhow::Ok(())
     };
     let (made, killed) = tokio::join!(scene.burst(600), kills);
     made?;
     killed?;
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
-    assert_eq!(gaps(&history), []);
-    Ok(())
+    site.wait_whole(&scene).await
 }
 
 /// Agents, and events while the bridge is away: many times what it takes without an acknowledgement.

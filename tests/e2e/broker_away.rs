@@ -4,9 +4,8 @@ use anyhow::Result;
 use radar_tests::broker::{Broker, Options, Persistence};
 use radar_tests::engine::Engine;
 
-use crate::world;
-use crate::world::history::{gaps, wait_complete};
 use crate::world::scene::Scene;
+use crate::world::site::Site;
 
 // E1, DM3, DM7
 #[tokio::test]
@@ -29,7 +28,7 @@ async fn saving_every_change_2000_events_around_a_kill_arrive_once() -> Result<(
 async fn events_around_a_kill(persistence: Persistence) -> Result<()> {
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options { persistence, ..Options::default() }).await?;
-    let (bridge, agent) = world::pair(&engine, &broker).await?;
+    let site = Site::open(&engine, &broker).await?;
 
     let scene = Scene::set(&engine, "broker-kill", 4).await?;
     let faults = async {
@@ -44,8 +43,7 @@ async fn events_around_a_kill(persistence: Persistence) -> Result<()> {
     let (made, faulted) = tokio::join!(scene.burst(2_000), faults);
     made?;
     faulted?;
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
-    assert_eq!(gaps(&history), []);
-    agent.check_running()?;
-    bridge.check_running()
+    site.wait_whole(&scene).await?;
+    site.agent.check_running()?;
+    site.bridge.check_running()
 }

@@ -6,9 +6,9 @@ use radar_tests::disk::Disk;
 use radar_tests::engine::Engine;
 use radar_tests::wait::until;
 
-use crate::world::history::{gaps, wait_complete};
+use crate::world::DEADLINE;
 use crate::world::scene::Scene;
-use crate::world::{self, DEADLINE};
+use crate::world::site::Site;
 
 // E1
 #[tokio::test]
@@ -16,29 +16,27 @@ async fn under_the_bridge() -> Result<()> {
     let Some(disk) = Disk::mount(32 << 20).await? else { return Ok(()) };
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let mut bridge = world::bridge(&broker.url())?;
-    bridge.set("DATA_DIR", &disk.path().join("bridge").display().to_string());
-    let agent = world::agent("pi", &engine.host(), &broker.url())?;
-    world::start(&bridge, &agent).await?;
+    let mut site = Site::new(&engine, &broker.url(), &broker.url()).await?;
+    site.bridge.set("DATA_DIR", &disk.path().join("bridge").display().to_string());
+    site.start().await?;
     let scene = Scene::set(&engine, "disk-bridge", 2).await?;
     scene.burst(20).await?;
     disk.fill()?;
     scene.burst(100).await?;
     until("503 from /health", DEADLINE, async || {
-        let (status, body) = bridge.get("/health").await?;
+        let (status, body) = site.bridge.get("/health").await?;
         if status == 503 { Ok(()) } else { Err(anyhow::anyhow!("{status} {body}")) }
     })
     .await?;
-    bridge.check_running()?;
+    site.bridge.check_running()?;
     disk.free()?;
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
-    assert_eq!(gaps(&history), []);
+    site.wait_whole(&scene).await?;
     until("200 from /health", DEADLINE, async || {
-        let (status, body) = bridge.get("/health").await?;
+        let (status, body) = site.bridge.get("/health").await?;
         if status == 200 { Ok(()) } else { Err(anyhow::anyhow!("{status} {body}")) }
     })
     .await?;
-    bridge.stop().await
+    site.bridge.stop().await
 }
 
 // E1
@@ -47,20 +45,18 @@ async fn under_the_agent() -> Result<()> {
     let Some(disk) = Disk::mount(1 << 20).await? else { return Ok(()) };
     let engine = Engine::shared().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let bridge = world::bridge(&broker.url())?;
-    let mut agent = world::agent("pi", &engine.host(), &broker.url())?;
-    agent.set("DATA_DIR", &disk.path().join("agent").display().to_string());
-    world::start(&bridge, &agent).await?;
+    let mut site = Site::new(&engine, &broker.url(), &broker.url()).await?;
+    site.agent.set("DATA_DIR", &disk.path().join("agent").display().to_string());
+    site.start().await?;
     let scene = Scene::set(&engine, "disk-agent", 2).await?;
     broker.kill9().await?;
     scene.burst(20).await?;
     disk.fill()?;
     scene.burst(100).await?;
-    agent.wait_log("No space left").await?;
-    agent.check_running()?;
+    site.agent.wait_log("No space left").await?;
+    site.agent.check_running()?;
     broker.start().await?;
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
-    assert_eq!(gaps(&history), []);
+    site.wait_whole(&scene).await?;
     disk.free()?;
-    agent.stop().await
+    site.agent.stop().await
 }

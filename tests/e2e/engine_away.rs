@@ -9,13 +9,15 @@ use radar_tests::wait::until;
 use crate::world;
 use crate::world::history::{history, wait_complete};
 use crate::world::scene::Scene;
+use crate::world::site::Site;
 
 // E1, DM7
 #[tokio::test]
 async fn restarted_under_load_it_is_read_on() -> Result<()> {
     let engine = Engine::start().await?;
     let broker = Broker::open(&Options::default()).await?;
-    let (bridge, _agent) = world::pair(&engine, &broker).await?;
+    let site = Site::open(&engine, &broker).await?;
+    let bridge = &site.bridge;
     let scene = Scene::set(&engine, "restart", 2).await?;
     for restart in 0..2 {
         let restarting = async {
@@ -29,7 +31,7 @@ async fn restarted_under_load_it_is_read_on() -> Result<()> {
         // What happens between its start and its next death is its own secret unless the agent is back.
         let back = restart + 1;
         until("the engine back in the history", world::DEADLINE, async || {
-            let history = history(&bridge, "pi").await?;
+            let history = history(bridge, "pi").await?;
             let found = history.iter().filter(|line| line.action == "engine_back").count();
             if found == back { Ok(()) } else { Err(anyhow::anyhow!("{found} times")) }
         })
@@ -39,12 +41,12 @@ async fn restarted_under_load_it_is_read_on() -> Result<()> {
         }
         scene.burst(30).await?;
     }
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
+    let history = wait_complete(bridge, "pi", &scene.seen()).await?;
     let count = |action: &str| history.iter().filter(|line| line.action == action).count();
     assert_eq!((count("engine_lost"), count("engine_back")), (2, 2));
     let ready = |line: &serde_json::Value| line["containers"]["complete"] == true && line["containers"]["running"] == 2;
     bridge.wait_agent("pi", "both containers running", ready).await?;
-    Ok(())
+    site.wait_server(&scene).await
 }
 
 // RR7, RR13, E4

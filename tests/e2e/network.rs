@@ -6,8 +6,8 @@ use radar_tests::engine::Engine;
 use radar_tests::proxy::{Direction, Proxy, Target};
 
 use crate::world;
-use crate::world::history::{gaps, wait_complete};
 use crate::world::scene::Scene;
+use crate::world::site::Site;
 
 /// What is done to the network, and how it is told that the agent noticed.
 async fn events_through(purpose: &str, between: &str, fault: impl Fn(&Proxy)) -> Result<()> {
@@ -17,13 +17,12 @@ async fn events_through(purpose: &str, between: &str, fault: impl Fn(&Proxy)) ->
     let through = format!("mqtt://127.0.0.1:{}", proxy.port());
     let direct = broker.url();
     let (agent_url, bridge_url) = if between == "agent" { (through, direct) } else { (direct, through) };
-    let mut bridge = world::bridge(&bridge_url)?;
-    bridge.set("MQTT_KEEP_ALIVE", "5s");
-    let agent = world::agent("pi", &engine.host(), &agent_url)?;
-    world::start(&bridge, &agent).await?;
+    let mut site = Site::new(&engine, &agent_url, &bridge_url).await?;
+    site.bridge.set("MQTT_KEEP_ALIVE", "5s");
+    site.start().await?;
 
     let scene = Scene::set(&engine, purpose, 2).await?;
-    let victim = if between == "agent" { &agent } else { &bridge };
+    let victim = if between == "agent" { &site.agent } else { &site.bridge };
     let faults = async {
         scene.wait_seen(100).await?;
         let lost = victim.log().matches("no connection to the broker").count();
@@ -40,9 +39,7 @@ async fn events_through(purpose: &str, between: &str, fault: impl Fn(&Proxy)) ->
     made?;
     faulted?;
     scene.burst(50).await?;
-    let history = wait_complete(&bridge, "pi", &scene.seen()).await?;
-    assert_eq!(gaps(&history), []);
-    Ok(())
+    site.wait_whole(&scene).await
 }
 
 // E1, DM3

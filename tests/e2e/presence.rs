@@ -14,9 +14,9 @@ use radar_wire::snapshot::Snapshot;
 use radar_wire::status::{Presence, Reason, Status};
 use serde_json::Value;
 
-use crate::world::history::wait_complete;
 use crate::world::scene::Scene;
-use crate::world::{self, DEADLINE, Program};
+use crate::world::site::Site;
+use crate::world::{self, DEADLINE};
 
 const STATUS: &str = "radar/v1/pi/status";
 const SNAPSHOT: &str = "radar/v1/pi/snapshot";
@@ -24,17 +24,16 @@ const SNAPSHOT: &str = "radar/v1/pi/snapshot";
 struct Stage {
     engine: Engine,
     broker: Broker,
-    bridge: Program,
-    agent: Program,
+    site: Site,
 }
 
 impl Stage {
     async fn set() -> Result<Self> {
         let engine = Engine::shared().await?;
         let broker = Broker::open(&Options::default()).await?;
-        let (bridge, agent) = world::pair(&engine, &broker).await?;
-        bridge.wait_agent("pi", "the agent", online).await?;
-        Ok(Self { engine, broker, bridge, agent })
+        let site = Site::open(&engine, &broker).await?;
+        site.bridge.wait_agent("pi", "the agent", online).await?;
+        Ok(Self { engine, broker, site })
     }
 
     async fn retained<P: Payload>(&self, topic: &str) -> Result<P> {
@@ -57,11 +56,11 @@ impl Stage {
         self.broker.publish_typed(STATUS, encode(&will)?.bytes, true, "application/cbor").await
     }
 
-    /// Whether an event still makes its way.
+    /// Whether an event still makes its way, up to the server.
     async fn check_heard(&self) -> Result<()> {
         let scene = Scene::set(&self.engine, "heard", 1).await?;
         scene.burst(20).await?;
-        wait_complete(&self.bridge, "pi", &scene.seen()).await.map(drop)
+        self.site.wait_whole(&scene).await
     }
 }
 
@@ -81,8 +80,8 @@ async fn a_late_will_marks_nobody_as_gone() -> Result<()> {
         assert_eq!((again.session, &again.reason), (live.session, &Reason::Reassert));
     }
     stage.check_heard().await?;
-    assert_eq!(stage.bridge.agent_line("pi").await?["state"], "online");
-    let log = stage.bridge.log();
+    assert_eq!(stage.site.bridge.agent_line("pi").await?["state"], "online");
+    let log = stage.site.bridge.log();
     assert!(!log.contains("pi offline"), "{log}");
     // Three wills and three answers, and no quarrel after them.
     assert!(tap.count() <= 8, "{} statuses", tap.count());
@@ -96,7 +95,7 @@ async fn a_will_of_its_own_session_is_contradicted() -> Result<()> {
     let live = stage.wait_status("the agent's own word", |status| status.state == Presence::Online).await?;
     stage.publish_will(&live, live.session).await?;
     stage.wait_status("its word again", |status| status.state == Presence::Online).await?;
-    stage.bridge.wait_agent("pi", "the agent back", online).await?;
+    stage.site.bridge.wait_agent("pi", "the agent back", online).await?;
     stage.check_heard().await
 }
 
@@ -116,7 +115,7 @@ async fn a_broker_without_memory_is_told_again() -> Result<()> {
     assert_eq!((after.0.state, after.1.complete), (Presence::Online, true));
     assert!(after.0.session > before.session, "{after:?}");
     stage.check_heard().await?;
-    assert_eq!(stage.bridge.agent_line("pi").await?["state"], "online");
+    assert_eq!(stage.site.bridge.agent_line("pi").await?["state"], "online");
     Ok(())
 }
 
@@ -124,16 +123,16 @@ async fn a_broker_without_memory_is_told_again() -> Result<()> {
 #[tokio::test]
 async fn a_goodbye_is_a_stop_and_no_loss() -> Result<()> {
     let stage = Stage::set().await?;
-    stage.agent.stop().await?;
+    stage.site.agent.stop().await?;
     let status: Status = stage.retained(STATUS).await?;
     assert_eq!((status.state, status.reason), (Presence::Offline, Reason::Stop));
     let stopped = |line: &Value| line["state"] == "offline" && line["reason"] == "stop";
-    stage.bridge.wait_agent("pi", "the goodbye", stopped).await?;
-    stage.agent.start().await?;
-    stage.bridge.wait_agent("pi", "the agent back", online).await?;
-    stage.agent.kill9().await?;
+    stage.site.bridge.wait_agent("pi", "the goodbye", stopped).await?;
+    stage.site.agent.start().await?;
+    stage.site.bridge.wait_agent("pi", "the agent back", online).await?;
+    stage.site.agent.kill9().await?;
     let lost = |line: &Value| line["state"] == "offline" && line["reason"] == "lost";
-    stage.bridge.wait_agent("pi", "the loss", lost).await.map(drop)
+    stage.site.bridge.wait_agent("pi", "the loss", lost).await.map(drop)
 }
 
 // DM2, DM3
@@ -143,7 +142,7 @@ async fn two_agents_with_one_id_do_not_fight() -> Result<()> {
     let second = world::agent("pi", &stage.engine.host(), &stage.broker.url())?;
     second.start().await?;
     let connects = || {
-        let log = stage.agent.log() + &second.log();
+        let log = stage.site.agent.log() + &second.log();
         log.matches("connected to the broker").count()
     };
     let clock = Clock::start();
@@ -156,8 +155,8 @@ async fn two_agents_with_one_id_do_not_fight() -> Result<()> {
     let took = clock.now().mono;
     assert!(took >= Duration::from_secs(10), "{took:?}");
     // None of it is a loss of presence: the one that is there is online.
-    stage.bridge.wait_agent("pi", "one of them", online).await?;
-    stage.agent.check_running()?;
+    stage.site.bridge.wait_agent("pi", "one of them", online).await?;
+    stage.site.agent.check_running()?;
     second.check_running()
 }
 
@@ -180,28 +179,28 @@ async fn another_machine_with_its_id_is_reported() -> Result<()> {
                 let status: Result<Status, _> = decode(None, &seen.payload);
                 status.is_ok_and(|status| status.session > above)
             });
-            let reported = stage.agent.log().contains("another agent, on host pi-copy, uses the id pi");
-            if raised || reported { Ok(()) } else { Err(stage.agent.log()) }
+            let reported = stage.site.agent.log().contains("another agent, on host pi-copy, uses the id pi");
+            if raised || reported { Ok(()) } else { Err(stage.site.agent.log()) }
         })
         .await?;
     }
-    stage.agent.wait_log("another agent, on host pi-copy, uses the id pi").await?;
+    stage.site.agent.wait_log("another agent, on host pi-copy, uses the id pi").await?;
     let told = |line: &Value| line["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty());
-    stage.bridge.wait_agent("pi", "the conflict", told).await?;
-    let (_, metrics) = stage.bridge.get("/metrics").await?;
+    stage.site.bridge.wait_agent("pi", "the conflict", told).await?;
+    let (_, metrics) = stage.site.bridge.get("/metrics").await?;
     assert!(metrics.contains("\nradar_agent_conflicts 1\n"), "{metrics}");
     // It has raised its number once, and does not fight on.
-    assert_eq!(stage.agent.log().matches("connecting with a greater number").count(), 1);
-    stage.agent.check_running()
+    assert_eq!(stage.site.agent.log().matches("connecting with a greater number").count(), 1);
+    stage.site.agent.check_running()
 }
 
 // DM2
 #[tokio::test]
 async fn a_copied_disk_is_reported() -> Result<()> {
     let stage = Stage::set().await?;
-    stage.agent.stop().await?;
+    stage.site.agent.stop().await?;
     // As if the disk had been in another machine.
-    let marks: PathBuf = stage.agent.data().join("machine");
+    let marks: PathBuf = stage.site.agent.data().join("machine");
     let kept = std::fs::read_to_string(&marks)?;
     let lines = kept.lines().filter_map(|line| line.split_once(' '));
     let others: String = lines.map(|(kind, _)| format!("{kind} 00000000000000000000000000000000\n")).collect();
@@ -209,10 +208,10 @@ async fn a_copied_disk_is_reported() -> Result<()> {
         return Ok(());
     }
     std::fs::write(&marks, others)?;
-    stage.agent.start().await?;
-    stage.agent.wait_log("the id pi was kept on another machine").await?;
+    stage.site.agent.start().await?;
+    stage.site.agent.wait_log("the id pi was kept on another machine").await?;
     let told = |line: &Value| line["warnings"].to_string().contains("was kept on another machine") && online(line);
-    stage.bridge.wait_agent("pi", "the warning", told).await?;
+    stage.site.bridge.wait_agent("pi", "the warning", told).await?;
     stage.check_heard().await
 }
 
@@ -243,25 +242,26 @@ async fn a_removed_container_leaves_nothing() -> Result<()> {
 async fn a_purged_agent_leaves_nothing() -> Result<()> {
     let stage = Stage::set().await?;
     stage.check_heard().await?;
-    let refused = stage.bridge.call(&["purge", "pi"]).await?;
+    let refused = stage.site.bridge.call(&["purge", "pi"]).await?;
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{words}");
     assert!(words.contains("pi is online: stop its agent first"), "{words}");
     assert_eq!(stage.broker.retained_under("radar/v1/pi/#").await?.len(), 2);
 
-    stage.agent.stop().await?;
-    stage.bridge.wait_agent("pi", "the goodbye", |line| line["state"] == "offline").await?;
-    let purged = stage.bridge.call(&["purge", "pi"]).await?;
+    stage.site.agent.stop().await?;
+    stage.site.bridge.wait_agent("pi", "the goodbye", |line| line["state"] == "offline").await?;
+    let purged = stage.site.bridge.call(&["purge", "pi"]).await?;
     assert!(purged.status.success(), "{}", String::from_utf8_lossy(&purged.stderr));
     assert!(stage.broker.retained_under("radar/v1/pi/#").await?.is_empty());
-    assert!(stage.bridge.agent_lines().await?.is_empty());
+    assert!(stage.site.bridge.agent_lines().await?.is_empty());
     // It is not remembered by another life of the bridge either.
-    stage.bridge.stop().await?;
-    stage.bridge.start().await?;
-    stage.bridge.wait_log("pi purged").await?;
-    assert!(stage.bridge.agent_lines().await?.is_empty());
-    // And it may come back as a new one.
-    stage.agent.start().await?;
-    stage.bridge.wait_agent("pi", "the agent", online).await?;
+    stage.site.bridge.stop().await?;
+    stage.site.bridge.start().await?;
+    stage.site.bridge.wait_log("pi purged").await?;
+    assert!(stage.site.bridge.agent_lines().await?.is_empty());
+    // And it may come back as a new one, also at the server when it was removed there too.
+    stage.site.server.agents().iter().for_each(|view| stage.site.server.delete_agent(&view.id));
+    stage.site.agent.start().await?;
+    stage.site.bridge.wait_agent("pi", "the agent", online).await?;
     stage.check_heard().await
 }

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use radar_tests::broker::Broker;
-use radar_tests::engine::Engine;
 use radar_tests::process::{self, Launch, Process, Seat};
 use radar_tests::programs::built;
 
 pub(crate) mod history;
 pub(crate) mod scene;
+pub(crate) mod site;
 
 /// How long anything may take that takes milliseconds on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -156,20 +155,6 @@ impl Drop for Program {
 fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
-}
-
-/// A bridge at this broker, and the agent `pi` of this engine, of which the bridge has heard.
-pub(crate) async fn pair(engine: &Engine, broker: &Broker) -> Result<(Program, Program)> {
-    let (bridge, agent) = (bridge(&broker.url())?, agent("pi", &engine.host(), &broker.url())?);
-    start(&bridge, &agent).await?;
-    Ok((bridge, agent))
-}
-
-/// Starts a bridge and the agent `pi`, and waits until one has heard of the other.
-pub(crate) async fn start(bridge: &Program, agent: &Program) -> Result<()> {
-    bridge.start().await?;
-    agent.start().await?;
-    bridge.wait_log("pi online").await
 }
 
 /// An agent that watches this engine and speaks to the broker behind this URL.

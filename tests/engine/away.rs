@@ -1,9 +1,13 @@
 //! The engine goes away and comes back, and the agent too: nothing is told twice, nothing is lost
 //! that the engine still has, and what it has not is told as such.
 
+use std::path::Path;
+
 use anyhow::Result;
 use radar_agent::agent::inventory::Restored;
+use radar_agent::engine::Environment;
 use radar_link::time::Clock;
+use radar_tests::certificates::Certificates;
 use radar_tests::engine::{Engine, Spec};
 use radar_tests::proxy::{Proxy, Target};
 use radar_wire::container::State;
@@ -201,6 +205,39 @@ async fn an_engine_over_tcp_is_watched_through_cuts_and_stalls() -> Result<()> {
     let told = watch.told("");
     assert_eq!(told.iter().filter(|told| told.starts_with("engine_")).count(), 4, "{told:?}");
     assert!(watch.gaps.is_empty());
+    Ok(())
+}
+
+// DM7, E4
+#[tokio::test]
+async fn an_engine_with_tls_is_watched_by_those_whom_it_trusts() -> Result<()> {
+    let room = tempfile::tempdir()?;
+    let (trusted, stranger) = (room.path().join("trusted"), room.path().join("stranger"));
+    let port = radar_tests::port::free()?;
+    for directory in [&trusted, &stranger] {
+        std::fs::create_dir(directory)?;
+    }
+    let certificates = Certificates::make(&trusted)?;
+    let engine = Engine::start_with_tls(port, &certificates).await?;
+    let strangers = Certificates::make(&stranger)?;
+    for (made, directory) in [(&certificates, &trusted), (&strangers, &stranger)] {
+        std::fs::copy(made.client(), directory.join("cert.pem"))?;
+        std::fs::copy(made.client_key(), directory.join("key.pem"))?;
+    }
+    let at = |directory: &Path| Environment {
+        host: Some(format!("tcp://127.0.0.1:{port}")),
+        cert_path: Some(directory.to_owned()),
+        tls_verify: true,
+        ..Environment::default()
+    };
+    let mut watch = Watch::start_at(at(&trusted), Restored::default())?;
+    watch.complete().await?;
+    engine.create("web", Spec::default()).await?;
+    watch.until_told("web", &Action::Create).await?;
+
+    let mut watch = Watch::start_at(at(&stranger), Restored::default())?;
+    watch.until("a refusal", |watch| !watch.reasons.is_empty()).await?;
+    assert!(watch.reasons[0].contains("ertificate"), "{:?}", watch.reasons);
     Ok(())
 }
 

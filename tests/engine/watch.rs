@@ -35,7 +35,11 @@ pub(crate) struct Watch {
 impl Watch {
     /// Looks at the engine of this `DOCKER_HOST`, with times that suit a test.
     pub(crate) fn start(host: &str, restored: Restored) -> Result<Self> {
-        let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
+        Self::start_at(Environment { host: Some(host.to_owned()), ..Environment::default() }, restored)
+    }
+
+    /// Looks at the engine that the environment names.
+    pub(crate) fn start_at(environment: Environment, restored: Restored) -> Result<Self> {
         let settings = Settings {
             address: Address::parse(environment)?,
             labels: vec!["team".to_owned()],

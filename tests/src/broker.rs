@@ -12,16 +12,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::net::TcpStream;
 
+use crate::certificates::Certificates;
 use crate::port;
 use crate::process::{self, Launch, Process, Seat};
 use crate::wait::until;
 
 mod accounts;
-mod certificates;
 mod tap;
 
 pub use accounts::Accounts;
-pub use certificates::Certificates;
 pub use tap::{Seen, Tap};
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -14,6 +14,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 
+use crate::certificates::Certificates;
 use crate::process::{self, Launch, Process, Seat};
 use crate::wait::until;
 
@@ -48,19 +49,41 @@ pub struct Engine {
 #[derive(Debug)]
 struct Daemon {
     directory: PathBuf,
+    /// Arguments of a listener for TLS.
+    tls: Vec<String>,
     process: Seat,
 }
 
 impl Engine {
     /// Starts an engine and puts the image into it.
     pub async fn start() -> Result<Self> {
-        let directory = process::directory("engine")?;
+        Self::start_in(process::directory("engine")?, Vec::new()).await
+    }
+
+    /// Starts one that also listens on this loopback port, for clients with a certificate of this authority.
+    pub async fn start_with_tls(port: u16, certificates: &Certificates) -> Result<Self> {
+        let file = |path: PathBuf| path.display().to_string();
+        let tls = vec![
+            "-H".to_owned(),
+            format!("tcp://127.0.0.1:{port}"),
+            "--tlsverify".to_owned(),
+            "--tlscacert".to_owned(),
+            file(certificates.ca()),
+            "--tlscert".to_owned(),
+            file(certificates.server()),
+            "--tlskey".to_owned(),
+            file(certificates.server_key()),
+        ];
+        Self::start_in(process::directory("engine")?, tls).await
+    }
+
+    async fn start_in(directory: PathBuf, tls: Vec<String>) -> Result<Self> {
         // The daemon must not read the configuration of the host's own engine.
         fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
         let containerd = include_str!("engine/containerd.toml");
         let containerd = containerd.replace("DIRECTORY", &directory.display().to_string());
         fs::write(directory.join("containerd.toml"), containerd).context("the configuration of containerd")?;
-        let engine = Self { daemon: Arc::new(Daemon { directory, process: Seat::default() }) };
+        let engine = Self { daemon: Arc::new(Daemon { directory, tls, process: Seat::default() }) };
         engine.start_daemon().await?;
         engine.import_image().await?;
         Ok(engine)
@@ -140,6 +163,7 @@ impl Engine {
             .args(["--group", &group.to_string(), "--shutdown-timeout", "5"])
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
             .args(["--ip-forward=false", "--userland-proxy=false"])
+            .args(self.daemon.tls.iter().map(String::as_str))
             .env("PATH", process::SYSTEM_PATH)
             .grace(Duration::from_secs(20))
             .privileged()

@@ -4,6 +4,7 @@
 //! Read [`process`] first: whatever is started cannot outlive the test, also when the test is killed.
 
 pub mod broker;
+pub mod certificates;
 pub mod clock;
 pub mod disk;
 pub mod engine;

@@ -1,6 +1,6 @@
 //! Containers of one test, and what the engine said of them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use radar_tests::engine::{Container, Engine};
 use radar_tests::observer::{EngineEvent, Observer};
 use radar_tests::wait::until;
@@ -25,6 +25,16 @@ impl Scene {
     pub(crate) fn seen(&self) -> Vec<EngineEvent> {
         let ours = |id: &str| self.containers.iter().any(|container| container.id == id);
         self.observer.events().into_iter().filter(|event| ours(&event.id)).collect()
+    }
+
+    /// The names that the engine has for them now.
+    pub(crate) async fn names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for container in &self.containers {
+            let name = self.engine.inspect(&container.id).await?.name.context("a container's name")?;
+            names.push(name.trim_start_matches('/').to_owned());
+        }
+        Ok(names)
     }
 
     /// Waits until the engine has said this much of them.

@@ -51,6 +51,8 @@ impl Broker {
             .arg("-c")
             .arg(self.room.path().join("mosquitto.conf"))
             .stdin(Stdio::null())
+            // It warns of root each time; that it does not listen is seen.
+            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();

@@ -1,3 +1,5 @@
+//! Certificates for a broker or an engine, and for its clients.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
