@@ -124,6 +124,8 @@ pub struct Fleet {
     asked: BTreeSet<(Duration, AgentId)>,
     complaints: Complaints,
     refused: u64,
+    /// Events that were received before, since the last look.
+    repeated: u64,
     confirm: Option<Duration>,
 }
 
@@ -198,6 +200,12 @@ impl Fleet {
             }
         }
         writes
+    }
+
+    /// How many events came again since the last call and were dropped; those of which only the store knows that they
+    /// came before are not among them.
+    pub fn take_repeated(&mut self) -> u64 {
+        std::mem::take(&mut self.repeated)
     }
 
     /// The monotonic time of the next [`Fleet::handle_timeout`].
@@ -311,7 +319,9 @@ impl Fleet {
             }
         } else {
             let seen = agent.tracking.receive(epoch, sequence);
-            if seen != Seen::Again {
+            if seen == Seen::Again {
+                self.repeated += 1;
+            } else {
                 agent.unknown_gaps += u64::from(event.action == Action::Gap);
                 if let Some(place) = agent.tracking.place(epoch, sequence) {
                     let plain = message.plain(&event);

@@ -151,7 +151,7 @@ impl Metrics {
         all.register("agent_conflicts", "Agent ids that two machines use", self.conflicts.clone());
         all.register("agents_refused", "Messages of agents beyond BRIDGE_MAX_AGENTS", self.agents_refused.clone());
         all.register("events_stored", "Events stored since the start", self.stored.clone());
-        all.register("events_duplicate", "Events that were stored already, since the start", self.duplicates.clone());
+        all.register("events_duplicate", "Events that came again, since the start", self.duplicates.clone());
         all.register("gaps", "Gaps of unknown size in the history", self.gaps.clone());
         all.register("events_lost", "Events that gaps of known size stand for", self.lost.clone());
         all.register("events_missing", "Events that agents are asked for", self.missing.clone());
@@ -182,6 +182,11 @@ impl Metrics {
         self.stored.inc_by(stored);
         self.duplicates.inc_by(duplicates);
         self.commits.observe(took.as_secs_f64());
+    }
+
+    /// Events came again.
+    pub(crate) fn repeated(&self, events: u64) {
+        self.duplicates.inc_by(events);
     }
 
     /// A commit has failed.
@@ -254,7 +259,8 @@ mod tests {
     #[test]
     fn every_metric_is_in_the_text_with_what_was_read() {
         let metrics = Metrics::new(true);
-        metrics.committed(7, 2, Duration::from_millis(3));
+        metrics.committed(7, 1, Duration::from_millis(3));
+        metrics.repeated(1);
         metrics.foreign();
         let relay = |agent: &str, last_beat| RelayReading { agent: agent.to_owned(), relayed: true, last_beat };
         let mut reading = Reading {

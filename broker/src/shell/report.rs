@@ -10,17 +10,20 @@ use crate::relay::{Condition, ServerCondition};
 
 impl Shell {
     /// Answers a request. One whose asker has gone needs no answer.
-    pub(super) fn answer(&self, question: Question) {
+    pub(super) fn answer(&mut self, question: Question) {
         match question {
             Question::Health(reply) => {
                 let _ = reply.send(self.health());
             }
-            Question::Metrics(reply) => match self.metrics.text(&self.reading()) {
-                Ok(text) => {
-                    let _ = reply.send(text);
+            Question::Metrics(reply) => {
+                self.metrics.repeated(self.fleet.take_repeated());
+                match self.metrics.text(&self.reading()) {
+                    Ok(text) => {
+                        let _ = reply.send(text);
+                    }
+                    Err(error) => error!("the metrics cannot be written: {error}"),
                 }
-                Err(error) => error!("the metrics cannot be written: {error}"),
-            },
+            }
         }
     }
 

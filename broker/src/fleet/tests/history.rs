@@ -143,3 +143,14 @@ fn numbers_out_of_range_are_refused() {
     // A gap that ends before it begins says at least that there is one.
     assert_eq!(desk.run("0 gap 7 9 1"), ["store gap 7/1"]);
 }
+
+// E1
+#[test]
+fn what_comes_again_is_dropped_and_counted() {
+    let mut desk = check(&[
+        ("0 event 7 1 start web", &["store start 7/1"]),
+        ("1 event 7 1 start web", &[]),
+        ("2 event 7 1 start web", &[]),
+    ]);
+    assert_eq!((desk.fleet.take_repeated(), desk.fleet.take_repeated()), (2, 0));
+}
