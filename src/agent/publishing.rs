@@ -245,8 +245,7 @@ impl Agent {
         }
     }
 
-    /// A bridge is there that asks for events.
-    /// A bridge is there, perhaps a new one.
+    /// A bridge is there that asks for events, perhaps a new one.
     pub(super) fn asked(&mut self) {
         self.listened();
         if let Some(until) = self.publishing.held.get_mut(&Class::Enroll) {
@@ -254,6 +253,7 @@ impl Agent {
         }
     }
 
+    /// Somebody hears the events again.
     fn listened(&mut self) {
         if self.publishing.is_unheard() {
             self.publishing.held.remove(&Class::Event);
