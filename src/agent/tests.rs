@@ -3,7 +3,7 @@
 mod opening;
 mod outages;
 mod presence;
-mod world;
+pub(super) mod world;
 
 use world::{World, config, with_token};
 

@@ -17,6 +17,7 @@ use radar_wire::snapshot::{HostFacts, Snapshot};
 use radar_wire::status::{AgentFacts, EngineFacts, Presence, Reason as Why, Status};
 use radar_wire::topic::Prefix;
 
+use crate::agent::commands::Rules;
 use crate::agent::keeping::Write;
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
@@ -36,6 +37,7 @@ pub(super) fn config() -> Config {
         snapshot_interval: Duration::from_secs(30),
         reconcile_interval: Duration::from_secs(3600),
         on_disk: false,
+        rules: Rules::default(),
         warnings: Vec::new(),
     }
 }
@@ -255,6 +257,11 @@ impl World {
                     self.agent.handle_written(result, self.now);
                     written(&write)
                 }
+                Effect::WriteCommands(_) => {
+                    self.agent.handle_commands_written(Ok(()), self.now);
+                    "commands noted".to_owned()
+                }
+                Effect::Act { ticket, act } => format!("act {ticket} {act:?}"),
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
