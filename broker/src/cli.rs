@@ -1,4 +1,4 @@
-//! What a person types: `run`, and three commands that read the store and print what one wants
+//! What a person types: `run`, and commands that read the store and print what one wants
 //! to see. Output goes to standard output, everything else to standard error, and a reader that
 //! has seen enough (`| head`) is no failure.
 
@@ -24,6 +24,7 @@ use crate::upstream::UpstreamError;
 
 mod agents;
 mod events;
+mod key;
 mod purge;
 mod text;
 mod when;
@@ -78,6 +79,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Print the public key that agents verify commands with; makes the key if there is none
+    Key,
 }
 
 /// Performs what the arguments say and tells how it went: 0 done, 64 unusable arguments or
@@ -108,6 +111,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
             let since = since.map(|since| since.from(now));
             events::show(&settings.database(), &agent, since, json, follow, &mut out)
         }
+        Command::Key => key::show(&settings.data_dir, &mut out),
         Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)),
     };
     let result = result.and_then(|()| Ok(out.flush()?));

@@ -20,6 +20,7 @@ pub mod fleet;
 mod health;
 mod http;
 mod instance;
+mod key;
 mod metrics;
 pub mod relay;
 pub mod settings;
