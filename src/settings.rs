@@ -186,9 +186,9 @@ pub struct AgentSettings {
 pub struct Keys(pub Vec<PublicKey>);
 
 impl TryFrom<List> for Keys {
-    type Error = jws::KeyError;
+    type Error = jws::PublicKeyError;
 
-    fn try_from(List(texts): List) -> Result<Self, jws::KeyError> {
+    fn try_from(List(texts): List) -> Result<Self, jws::PublicKeyError> {
         texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self)
     }
 }
