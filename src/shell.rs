@@ -19,7 +19,7 @@ use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::presence::Abilities;
 use crate::agent::{Agent, Config, Effect, presence};
-use crate::engine::act::ActError;
+use crate::engine::act::{ActError, ActErrorKind};
 use crate::engine::notice::Notice;
 use crate::engine::{self, AddressError, Engine};
 use crate::health::{self, Listener, Report};
@@ -202,7 +202,8 @@ impl Shell {
                 Effect::Act { ticket, act } => match &mut self.engine {
                     Ok(engine) => engine.act(ticket, act, STEP),
                     Err(_) => {
-                        let result = Err(ActError::away("the engine was not asked yet"));
+                        let text = "the engine was not asked anything yet".into();
+                        let result = Err(ActError { kind: ActErrorKind::Engine, text });
                         self.agent.handle_engine(Notice::Acted { ticket, result }, self.clock.now());
                     }
                 },
@@ -232,7 +233,7 @@ impl Shell {
     }
 }
 
-async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> engine::notice::Notice {
+async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> Notice {
     match engine {
         Ok(engine) => engine.next().await,
         Err(_) => std::future::pending().await,

@@ -30,8 +30,8 @@ use target::Target;
 const SKEW: i64 = 30;
 /// The longest time for which a command is valid, in seconds.
 const LONGEST: i64 = 5 * 60;
-/// A host whose clock says less was started without one: the beginning of 2024, in seconds since 1970.
-const NO_CLOCK: i64 = 1_704_067_200;
+/// A host whose clock says less was started without one: the beginning of 2023, in seconds since 1970.
+const NO_CLOCK: i64 = 1_672_531_200;
 
 /// How many commands are done at once, how many wait for one container, and how many wait in all.
 const AT_ONCE: usize = 8;
@@ -280,18 +280,27 @@ impl Commands {
         Some((*number, outcome))
     }
 
-    /// Whether one waits.
-    pub(super) fn has_outcomes(&self) -> bool {
-        self.outcomes.iter().any(|(_, under_way, _)| !under_way)
-    }
-
     /// The broker, and behind it somebody, has it.
     pub(super) fn handle_taken(&mut self, number: u64) {
         let Some(at) = self.outcomes.iter().position(|(one, ..)| *one == number) else { return };
         let Some((_, _, outcome)) = self.outcomes.remove(at) else { return };
-        if let Some(entry) = self.journal.get_mut(&outcome.jti) {
-            entry.told |= entry.outcome.as_ref() == Some(&outcome);
+        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.as_ref() == Some(&outcome))
+        {
+            entry.told = true;
+            self.unwritten = true;
         }
+    }
+
+    /// It is larger than the broker takes: what it found is left away.
+    pub(super) fn handle_too_large(&mut self, number: u64, why: &str) {
+        let Some((.., outcome)) = self.outcomes.iter_mut().find(|(one, ..)| *one == number) else { return };
+        outcome.result = None;
+        outcome.reason = Some(format!("too-large: {why}").into());
+        let outcome = outcome.clone();
+        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.is_some()) {
+            entry.outcome = Some(outcome);
+        }
+        self.handle_not_taken(number);
     }
 
     /// It was not taken, and is told again.
@@ -312,9 +321,9 @@ impl Commands {
         std::mem::take(&mut self.unwritten).then(|| Effect::Write(self.journal.to_bytes()))
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way, and all is told.
     pub(super) fn is_idle(&self) -> bool {
-        self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty()
+        self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty() && self.outcomes.is_empty()
     }
 
     fn work(&mut self) {
@@ -333,14 +342,7 @@ impl Commands {
         }
     }
 
-    fn end(
-        &mut self,
-        jti: &str,
-        state: Progress,
-        reason: Option<Box<str>>,
-        result: Option<ciborium::Value>,
-        now: Now,
-    ) {
+    fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {
         let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
         if let Some(entry) = self.journal.get_mut(jti) {
             entry.outcome = Some(outcome.clone());

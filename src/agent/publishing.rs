@@ -231,6 +231,10 @@ impl Agent {
             }
             Flight::Snapshot => self.snapshot_too_large(size as usize, max as usize),
             Flight::Answer => {}
+            Flight::Outcome(number) => {
+                let why = format!("the result has {size} bytes, and the broker takes {max}");
+                self.commands.handle_too_large(number, &why);
+            }
             other => self.refused(other, format!("a message of {size} bytes is larger than the {max} it takes")),
         }
     }
@@ -336,8 +340,13 @@ impl Agent {
             return None;
         }
         let (number, outcome) = self.commands.next_outcome()?;
-        let encoded = codec::encode(outcome).ok()?;
-        Some((Flight::Outcome(number), self.encoded(&Channel::Outcome, encoded, false)))
+        match codec::encode(outcome) {
+            Ok(encoded) => Some((Flight::Outcome(number), self.encoded(&Channel::Outcome, encoded, false))),
+            Err(error) => {
+                self.commands.handle_too_large(number, &error.to_string());
+                None
+            }
+        }
     }
 
     fn next_token(&mut self) -> Option<(Flight, Message)> {
@@ -376,7 +385,9 @@ impl Agent {
     /// Events that wait go first, as long as there is time.
     fn next_goodbye(&mut self) -> Option<(Flight, Message)> {
         let Some(Stop::Flushing { until, give_up }) = self.stop else { return None };
-        let flushed = self.outbox.waiting() == 0 || !self.publishing.is_free(Class::Event, self.now.mono);
+        let free = |class| self.publishing.is_free(class, self.now.mono);
+        let flushed =
+            (self.outbox.waiting() == 0 || !free(Class::Event)) && (self.commands.is_idle() || !free(Class::Outcome));
         if !flushed && until > self.now.mono {
             return None;
         }

@@ -31,7 +31,9 @@ pub struct Policy {
 
 /// A word that is neither an action nor a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no action and no group; use observe, operate, manage, all, or actions such as start, restart or inspect")]
+#[error(
+    "`{0}` is no action and no group; use observe, operate, manage, all, or actions such as start, restart or inspect"
+)]
 pub struct PolicyError(String);
 
 impl Policy {
@@ -95,10 +97,7 @@ fn expand(word: &str) -> Option<Vec<&'static str>> {
 impl Default for Policy {
     /// To look is allowed, and nothing else.
     fn default() -> Self {
-        Self {
-            words: BTreeSet::from(["observe".into()]),
-            actions: expand("observe").into_iter().flatten().collect(),
-        }
+        Self { words: BTreeSet::from(["observe".into()]), actions: expand("observe").into_iter().flatten().collect() }
     }
 }
 
@@ -154,7 +153,8 @@ mod tests {
     #[test]
     fn lists_have_actions_and_groups_and_nothing_else() {
         let policy: Policy = "operate, remove".parse().unwrap();
-        for (action, allowed) in [("start", true), ("kill", true), ("remove", true), ("rename", false), ("top", false)] {
+        for (action, allowed) in [("start", true), ("kill", true), ("remove", true), ("rename", false), ("top", false)]
+        {
             assert_eq!(policy.check(action, None).is_ok(), allowed, "{action}");
         }
         assert!("all".parse::<Policy>().unwrap().check("rename", None).is_ok());

@@ -106,7 +106,7 @@ pub(super) fn volumes(answer: VolumeListResponse) -> Value {
         map([
             ("name", Some(text(&volume.name))),
             ("driver", Some(text(&volume.driver))),
-            ("scope", volume.scope.map(|scope| text(&scope.to_string()))),
+            ("scope", volume.scope.map(|scope| text(scope.as_ref()))),
             ("created", volume.created_at.as_deref().and_then(moment::milliseconds).map(Value::from)),
             ("size", usage.and_then(|usage| known(usage.size))),
             ("in_use", usage.and_then(|usage| known(usage.ref_count).map(|_| (usage.ref_count > 0).into()))),
