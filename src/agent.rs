@@ -245,7 +245,7 @@ impl Agent {
             EngineNotice::Event(event) => {
                 self.engine_read.get_or_insert(event.time);
             }
-            _ => {}
+            EngineNotice::Listed { .. } | EngineNotice::Inspected { .. } | EngineNotice::Acted { .. } => {}
         }
         if let Life::Open { inventory, .. } = &mut self.life {
             inventory.handle_notice(notice, now);
