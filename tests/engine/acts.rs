@@ -1,7 +1,6 @@
 //! What a command does to a real container, and how each act ends.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,99 +8,13 @@ use bollard::models::{
     ContainerState, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
     MountVolumeOptionsDriverConfig, VolumeCreateRequest,
 };
-use radar_agent::engine::act::{Act, ActError, ActErrorKind, Done};
-use radar_agent::engine::notice::Notice;
-use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::engine::act::{Act, ActErrorKind};
 use radar_tests::engine::{Container, Engine as TestEngine, IMAGE, Spec};
 use radar_wire::container::ContainerId;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::task::JoinSet;
 
+use crate::actor::{Actor, TIME_OUT, guard};
 use crate::watch::DEADLINE;
-
-/// Enough for one call on a busy machine.
-const TIME_OUT: Duration = Duration::from_secs(30);
-
-/// An engine's room without a core.
-struct Actor {
-    engine: Engine,
-    tickets: u64,
-    ended: BTreeMap<u64, Result<Done, ActError>>,
-    ups: usize,
-    reasons: Vec<String>,
-}
-
-impl Actor {
-    async fn start(engine: &TestEngine) -> Result<Self> {
-        Self::start_at(engine.host()).await
-    }
-
-    async fn start_at(host: String) -> Result<Self> {
-        let settings = Settings {
-            address: Address::parse(Environment { host: Some(host), ..Environment::default() })?,
-            labels: vec!["team".to_owned()],
-            time_out: DEADLINE,
-        };
-        let engine = Engine::start(settings, None, None);
-        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), ups: 0, reasons: vec![] };
-        actor.until(|actor| actor.ups > 0).await?;
-        Ok(actor)
-    }
-
-    async fn until(&mut self, condition: impl Fn(&Self) -> bool) -> Result<()> {
-        let going = async {
-            while !condition(self) {
-                match self.engine.next().await {
-                    Notice::Up(_) => self.ups += 1,
-                    Notice::Down { reason } => self.reasons.push(reason),
-                    Notice::Acted { ticket, result } => {
-                        assert!(self.ended.insert(ticket, result).is_none(), "an act ends once");
-                    }
-                    _ => {}
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, going).await.context("waited for the engine's room")
-    }
-
-    fn begin(&mut self, act: Act, time_out: Duration) -> u64 {
-        self.tickets += 1;
-        self.engine.act(self.tickets, act, time_out);
-        self.tickets
-    }
-
-    async fn end(&mut self, ticket: u64) -> Result<Result<Done, ActError>> {
-        self.until(|actor| actor.ended.contains_key(&ticket)).await?;
-        Ok(self.ended[&ticket].clone())
-    }
-
-    async fn act(&mut self, act: Act) -> Result<Result<Done, ActError>> {
-        let ticket = self.begin(act, TIME_OUT);
-        self.end(ticket).await
-    }
-
-    /// Whether it changed something.
-    async fn changes(&mut self, act: Act) -> Result<bool> {
-        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        assert_eq!(done.result, None, "{act:?}");
-        Ok(done.changed)
-    }
-
-    async fn finds(&mut self, act: Act) -> Result<Value> {
-        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        assert!(!done.changed, "{act:?}");
-        Ok(serde_json::to_value(done.result)?)
-    }
-
-    /// The kind of the failure and its text.
-    async fn fails(&mut self, act: Act) -> Result<(&'static str, String)> {
-        let error = self.act(act.clone()).await?.expect_err(&format!("{act:?}"));
-        assert!(!error.text.is_empty() && error.text.len() <= 500, "{error:?}");
-        Ok((error.kind.as_str(), error.text.into()))
-    }
-}
 
 fn id(container: &Container) -> ContainerId {
     container.id.parse().expect("an id")
@@ -138,44 +51,6 @@ async fn run_stubborn(engine: &TestEngine, name: &str, spec: Spec) -> Result<Con
 fn secret_share() -> HashMap<String, String> {
     let options = [("type", "nfs"), ("device", ":/share"), ("o", "addr=127.0.0.1,password=hunter2")];
     options.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
-}
-
-/// A guard of the engine's socket that lets questions through and forbids everything else; where to reach it.
-async fn guard(engine: &TestEngine) -> Result<(String, JoinSet<()>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let host = format!("tcp://{}", listener.local_addr()?);
-    let socket = engine.socket();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((client, _)) = listener.accept().await {
-            let socket = socket.clone();
-            connections.spawn(async move { guarded(client, &socket).await.ok() });
-        }
-    });
-    Ok((host, tasks))
-}
-
-async fn guarded(mut client: TcpStream, socket: &Path) -> std::io::Result<()> {
-    let mut engine = UnixStream::connect(socket).await?;
-    let (mut asked, mut told) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        tokio::select! {
-            length = client.read(&mut asked) => match length? {
-                0 => return Ok(()),
-                length if asked.starts_with(b"GET ") => engine.write_all(&asked[..length]).await?,
-                _ => {
-                    let body = "<html><body><h1>403 Forbidden</h1></body></html>";
-                    let head = format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\nconnection: close", body.len());
-                    return client.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
-                }
-            },
-            length = engine.read(&mut told) => match length? {
-                0 => return Ok(()),
-                length => client.write_all(&told[..length]).await?,
-            },
-        }
-    }
 }
 
 // DM4
@@ -313,7 +188,7 @@ async fn what_the_containers_state_does_not_allow_is_a_conflict_in_the_engines_w
 async fn what_a_guard_of_the_socket_forbids_is_denied() -> Result<()> {
     let engine = TestEngine::shared().await?;
     let (host, _guard) = guard(&engine).await?;
-    let mut actor = Actor::start_at(host).await?;
+    let mut actor = Actor::start_at(host, DEADLINE).await?;
     let id = id(&engine.run(&engine.unique("guarded"), Spec::default()).await?);
     for act in [Act::Stop { id, timeout: Some(0) }, Act::Pause { id }, Act::Rename { id, to: "other".into() }] {
         let (kind, text) = actor.fails(act.clone()).await?;
@@ -506,6 +381,25 @@ async fn an_engine_that_says_nothing_lets_an_act_time_out() -> Result<()> {
         assert_eq!(error.kind, ActErrorKind::TimedOut, "{error}");
     }
     engine.thaw();
+    actor.finds(Act::Inspect { id }).await?;
+    Ok(())
+}
+
+// DM4
+#[tokio::test]
+async fn an_engine_that_is_taken_for_gone_ends_every_act_with_the_reason() -> Result<()> {
+    let engine = TestEngine::start().await?;
+    let mut actor = Actor::start_at(engine.host(), Duration::from_secs(3)).await?;
+    let id = id(&engine.run("kept", Spec::default()).await?);
+    engine.freeze();
+    let tickets = [Act::Stop { id, timeout: None }, Act::Networks].map(|act| actor.begin(act, 10 * DEADLINE));
+    actor.engine.list(1);
+    for ticket in tickets {
+        let error = actor.end(ticket).await?.expect_err("no answer");
+        assert_eq!((error.kind, &*error.text), (ActErrorKind::Engine, actor.reasons[0].as_str()));
+    }
+    engine.thaw();
+    actor.until(|actor| actor.ups == 2).await?;
     actor.finds(Act::Inspect { id }).await?;
     Ok(())
 }
