@@ -212,8 +212,8 @@ impl Engine {
         }));
     }
 
-    /// Performs an act. One [`Notice::Acted`] follows in any case: with an error at once when the engine is away, and when
-    /// it goes away meanwhile. Acts run beside each other; how many is bounded by the core that asks.
+    /// Performs an act. One [`Notice::Acted`] follows in any case: with an error at once when the engine is away, and
+    /// when it goes away meanwhile. Acts run beside each other; how many is bounded by the core that asks.
     ///
     /// `time_out` is for all of it but the time that a container has for its end when it is stopped or restarted.
     pub fn act(&mut self, ticket: u64, act: Act, time_out: Duration) {

@@ -86,32 +86,13 @@ pub enum Act {
     Volumes,
 }
 
-impl Act {
-    /// The container that it is about.
-    #[must_use]
-    pub fn container(&self) -> Option<ContainerId> {
-        match self {
-            Self::Start { id }
-            | Self::Stop { id, .. }
-            | Self::Restart { id, .. }
-            | Self::Kill { id, .. }
-            | Self::Pause { id }
-            | Self::Unpause { id }
-            | Self::Rename { id, .. }
-            | Self::Remove { id, .. }
-            | Self::Inspect { id }
-            | Self::Top { id } => Some(*id),
-            Self::Images | Self::Networks | Self::Volumes => None,
-        }
-    }
-}
-
 /// An act that the engine has performed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Done {
     /// Whether it made a difference; not for one that only asks, nor for a container that was so already.
     pub changed: bool,
-    /// What it found. A list that is cut has `truncated: true`; sizes are in bytes, times in milliseconds since 1970 UTC.
+    /// What it found. A list that is cut has `truncated: true`; sizes are in bytes, times in milliseconds since 1970
+    /// UTC.
     pub result: Option<Value>,
 }
 

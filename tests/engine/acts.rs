@@ -1,6 +1,6 @@
 //! What a command does to a real container, and how each act ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,93 +8,13 @@ use bollard::models::{
     ContainerState, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
     MountVolumeOptionsDriverConfig, VolumeCreateRequest,
 };
-use radar_agent::engine::act::{Act, ActError, ActErrorKind, Done};
-use radar_agent::engine::notice::Notice;
-use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::engine::act::{Act, ActErrorKind};
 use radar_tests::engine::{Container, Engine as TestEngine, IMAGE, Spec};
 use radar_wire::container::ContainerId;
 use serde_json::Value;
 
+use crate::actor::{Actor, TIME_OUT, guard};
 use crate::watch::DEADLINE;
-
-/// Enough for one call on a busy machine.
-const TIME_OUT: Duration = Duration::from_secs(30);
-
-/// An engine's room without a core.
-struct Actor {
-    engine: Engine,
-    tickets: u64,
-    ended: BTreeMap<u64, Result<Done, ActError>>,
-    ups: usize,
-    reasons: Vec<String>,
-}
-
-impl Actor {
-    async fn start(engine: &TestEngine) -> Result<Self> {
-        let host = Some(engine.host());
-        let settings = Settings {
-            address: Address::parse(Environment { host, ..Environment::default() })?,
-            labels: vec!["team".to_owned()],
-            time_out: DEADLINE,
-        };
-        let engine = Engine::start(settings, None, None);
-        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), ups: 0, reasons: vec![] };
-        actor.until(|actor| actor.ups > 0).await?;
-        Ok(actor)
-    }
-
-    async fn until(&mut self, condition: impl Fn(&Self) -> bool) -> Result<()> {
-        let going = async {
-            while !condition(self) {
-                match self.engine.next().await {
-                    Notice::Up(_) => self.ups += 1,
-                    Notice::Down { reason } => self.reasons.push(reason),
-                    Notice::Acted { ticket, result } => {
-                        assert!(self.ended.insert(ticket, result).is_none(), "an act ends once");
-                    }
-                    _ => {}
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, going).await.context("waited for the engine's room")
-    }
-
-    fn begin(&mut self, act: Act, time_out: Duration) -> u64 {
-        self.tickets += 1;
-        self.engine.act(self.tickets, act, time_out);
-        self.tickets
-    }
-
-    async fn end(&mut self, ticket: u64) -> Result<Result<Done, ActError>> {
-        self.until(|actor| actor.ended.contains_key(&ticket)).await?;
-        Ok(self.ended[&ticket].clone())
-    }
-
-    async fn act(&mut self, act: Act) -> Result<Result<Done, ActError>> {
-        let ticket = self.begin(act, TIME_OUT);
-        self.end(ticket).await
-    }
-
-    /// Whether it changed something.
-    async fn changes(&mut self, act: Act) -> Result<bool> {
-        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        assert_eq!(done.result, None, "{act:?}");
-        Ok(done.changed)
-    }
-
-    async fn finds(&mut self, act: Act) -> Result<Value> {
-        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        assert!(!done.changed, "{act:?}");
-        Ok(serde_json::to_value(done.result)?)
-    }
-
-    /// The kind of the failure and its text.
-    async fn fails(&mut self, act: Act) -> Result<(&'static str, String)> {
-        let error = self.act(act.clone()).await?.expect_err(&format!("{act:?}"));
-        assert!(!error.text.is_empty() && error.text.len() <= 500, "{error:?}");
-        Ok((error.kind.as_str(), error.text.into()))
-    }
-}
 
 fn id(container: &Container) -> ContainerId {
     container.id.parse().expect("an id")
@@ -125,6 +45,12 @@ async fn run_stubborn(engine: &TestEngine, name: &str, spec: Spec) -> Result<Con
     });
     ready.await?;
     Ok(id)
+}
+
+/// The options of a volume whose password the engine has in plain text.
+fn secret_share() -> HashMap<String, String> {
+    let options = [("type", "nfs"), ("device", ":/share"), ("o", "addr=127.0.0.1,password=hunter2")];
+    options.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 // DM4
@@ -259,6 +185,21 @@ async fn what_the_containers_state_does_not_allow_is_a_conflict_in_the_engines_w
 
 // DM4
 #[tokio::test]
+async fn what_a_guard_of_the_socket_forbids_is_denied() -> Result<()> {
+    let engine = TestEngine::shared().await?;
+    let (host, _guard) = guard(&engine).await?;
+    let mut actor = Actor::start_at(host, DEADLINE).await?;
+    let id = id(&engine.run(&engine.unique("guarded"), Spec::default()).await?);
+    for act in [Act::Stop { id, timeout: Some(0) }, Act::Pause { id }, Act::Rename { id, to: "other".into() }] {
+        let (kind, text) = actor.fails(act.clone()).await?;
+        assert!(kind == "denied" && text.contains("403 Forbidden"), "{act:?}: {kind}: {text}");
+    }
+    assert_eq!(actor.finds(Act::Inspect { id }).await?["State"]["Status"], "running");
+    engine.remove(&id.to_string()).await
+}
+
+// DM4
+#[tokio::test]
 async fn a_container_that_does_not_want_to_end_is_given_its_time_and_killed() -> Result<()> {
     let engine = TestEngine::shared().await?;
     let mut actor = Actor::start(&engine).await?;
@@ -281,13 +222,17 @@ async fn an_inspect_tells_all_but_secrets() -> Result<()> {
     let engine = TestEngine::shared().await?;
     let mut actor = Actor::start(&engine).await?;
     let name = engine.unique("secret");
-    let options = HashMap::from([("o".to_owned(), "password=hunter2".to_owned())]);
+    let options = secret_share();
     let driver = MountVolumeOptionsDriverConfig { name: Some("local".to_owned()), options: Some(options) };
     let mount = Mount {
         typ: Some(MountType::VOLUME),
         source: Some(engine.unique("share")),
         target: Some("/share".to_owned()),
-        volume_options: Some(MountVolumeOptions { driver_config: Some(driver), ..MountVolumeOptions::default() }),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            driver_config: Some(driver),
+            ..MountVolumeOptions::default()
+        }),
         ..Mount::default()
     };
     let spec = Spec::default().label("team", "blue").label("private", "hunter2").adjust(|body| {
@@ -309,6 +254,8 @@ async fn an_inspect_tells_all_but_secrets() -> Result<()> {
     assert_eq!(found["Config"]["Cmd"], serde_json::json!(["sleep", "1000000000"]));
     assert_eq!(found["Config"]["Image"], IMAGE);
     assert_eq!(found["HostConfig"]["LogConfig"], serde_json::json!({ "Type": "json-file", "Config": { "tag": "" } }));
+    let options = &found["HostConfig"]["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"];
+    assert_eq!(*options, serde_json::json!({ "type": "", "device": "", "o": "" }));
     assert_eq!(found["State"]["Status"], "created");
     engine.remove(&name).await
 }
@@ -386,11 +333,8 @@ async fn images_networks_and_volumes_are_listed() -> Result<()> {
     assert!(none["created"].as_i64() > Some(1_600_000_000_000), "{none}");
 
     let volume = engine.unique("vol");
-    let options =
-        ["type=nfs", "device=:/share", "o=password=hunter2"].map(|option| option.split_once('=').expect("a pair"));
-    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let body =
-        VolumeCreateRequest { name: Some(volume.clone()), driver_opts: Some(options.into()), ..Default::default() };
+        VolumeCreateRequest { name: Some(volume.clone()), driver_opts: Some(secret_share()), ..Default::default() };
     docker.create_volume(body).await?;
     let found = actor.finds(Act::Volumes).await?;
     assert!(!found.to_string().contains("hunter2"), "{found}");
@@ -437,6 +381,25 @@ async fn an_engine_that_says_nothing_lets_an_act_time_out() -> Result<()> {
         assert_eq!(error.kind, ActErrorKind::TimedOut, "{error}");
     }
     engine.thaw();
+    actor.finds(Act::Inspect { id }).await?;
+    Ok(())
+}
+
+// DM4
+#[tokio::test]
+async fn an_engine_that_is_taken_for_gone_ends_every_act_with_the_reason() -> Result<()> {
+    let engine = TestEngine::start().await?;
+    let mut actor = Actor::start_at(engine.host(), Duration::from_secs(3)).await?;
+    let id = id(&engine.run("kept", Spec::default()).await?);
+    engine.freeze();
+    let tickets = [Act::Stop { id, timeout: None }, Act::Networks].map(|act| actor.begin(act, 10 * DEADLINE));
+    actor.engine.list(1);
+    for ticket in tickets {
+        let error = actor.end(ticket).await?.expect_err("no answer");
+        assert_eq!((error.kind, &*error.text), (ActErrorKind::Engine, actor.reasons[0].as_str()));
+    }
+    engine.thaw();
+    actor.until(|actor| actor.ups == 2).await?;
     actor.finds(Act::Inspect { id }).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerState};
 use bollard::query_parameters::{
     InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
     RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
@@ -127,7 +127,7 @@ async fn inspect(docker: &Docker, id: ContainerId) -> Result<ContainerInspectRes
     docker.inspect_container(&id.to_string(), None::<InspectContainerOptions>).await
 }
 
-fn is(answer: &ContainerInspectResponse, flag: impl Fn(&bollard::models::ContainerState) -> Option<bool>) -> bool {
+fn is(answer: &ContainerInspectResponse, flag: impl Fn(&ContainerState) -> Option<bool>) -> bool {
     answer.state.as_ref().and_then(flag).unwrap_or(false)
 }
 
@@ -150,17 +150,14 @@ async fn within<T>(time_out: Duration, work: impl Future<Output = Result<T, ActE
 impl From<Error> for ActError {
     fn from(error: Error) -> Self {
         let (kind, said) = match &error {
+            Error::DockerResponseServerError { status_code, message } if message.trim().is_empty() => {
+                (kind(*status_code), format!("the engine says {status_code}"))
+            }
             Error::DockerResponseServerError { status_code, message } => {
                 (kind(*status_code), message.trim().to_owned())
             }
             Error::RequestTimeoutError => (ActErrorKind::TimedOut, Failure::silence().text()),
             error => (ActErrorKind::Engine, text(error)),
-        };
-        let said = match &error {
-            Error::DockerResponseServerError { status_code, .. } if said.is_empty() => {
-                format!("the engine says {status_code}")
-            }
-            _ => said,
         };
         Self { kind, text: cut_to(&said, LONGEST_TEXT) }
     }
