@@ -10,6 +10,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use radar_link::mqtt::{Delivery, Notice, PublishError, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
@@ -48,6 +50,9 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// How much older than the truth the cursor file is: what a broker lost in its last moments is read again.
 const CURSOR_MARGIN: i64 = 60 * 1_000_000_000;
+
+/// How many commands wait for the first list of the containers.
+const EARLY: usize = 32;
 
 /// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -119,6 +124,8 @@ pub struct Agent {
     outbox: Outbox,
     asks: Asks,
     commands: Commands,
+    /// Commands, and whether they were retained, until the containers are known.
+    early: Vec<(Bytes, bool)>,
     presence: Presence,
     publishing: Publishing,
     keeping: Option<Keeping>,
@@ -157,6 +164,7 @@ impl Agent {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
             commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now),
+            early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
             keeping: config.on_disk.then(|| Keeping::new(config.bounds.bytes)),
@@ -261,6 +269,7 @@ impl Agent {
         if let Life::Open { inventory, .. } = &mut self.life {
             inventory.handle_notice(notice, now);
         }
+        self.take_early();
     }
 
     /// How writing the outbox file went.
@@ -381,15 +390,29 @@ impl Agent {
     }
 
     fn handle_command(&mut self, received: &Received) {
-        // The broker keeps it for the next life, or the bridge tells that nobody took it.
+        // The bridge tells that nothing came of it.
         if self.stop.is_some() {
             return;
         }
-        let records = match &self.life {
-            Life::Open { inventory, .. } => Some(inventory.records()),
-            Life::Opening(_) => None,
-        };
-        self.commands.handle_message(&received.payload, received.retain, records, self.now);
+        match &self.life {
+            Life::Open { inventory, .. } if inventory.complete() || self.engine_down => {
+                self.commands.handle_message(&received.payload, received.retain, inventory.records(), self.now);
+            }
+            // What it is about may be there and not be known yet.
+            _ if self.early.len() < EARLY => self.early.push((received.payload.clone(), received.retain)),
+            _ => {}
+        }
+    }
+
+    /// Commands that came before the containers were known.
+    fn take_early(&mut self) {
+        if let Life::Open { inventory, .. } = &self.life
+            && (inventory.complete() || self.engine_down)
+        {
+            for (payload, retained) in std::mem::take(&mut self.early) {
+                self.commands.handle_message(&payload, retained, inventory.records(), self.now);
+            }
+        }
     }
 
     fn handle_status(&mut self, payload: &[u8], content_type: Option<&str>) {

@@ -151,7 +151,7 @@ impl Commands {
         &mut self,
         payload: &[u8],
         retained: bool,
-        records: Option<&BTreeMap<ContainerId, Record>>,
+        records: &BTreeMap<ContainerId, Record>,
         now: Now,
     ) {
         if self.rules.keys.is_empty() || !self.on_disk {
@@ -190,7 +190,7 @@ impl Commands {
         &mut self,
         claims: &Claims,
         retained: bool,
-        records: Option<&BTreeMap<ContainerId, Record>>,
+        records: &BTreeMap<ContainerId, Record>,
         now: Now,
     ) -> Result<Accepted, (Progress, Box<str>)> {
         let refused = |reason: String| (Progress::Refused, reason.into_boxed_str());
@@ -205,10 +205,7 @@ impl Commands {
         let word = claims.cmd.word();
         let record = match claims.cmd.container() {
             None => None,
-            Some(_) if records.is_none() => {
-                return Err(failed("engine: the containers of this host are not known yet".to_owned()));
-            }
-            Some(named) => Some(target::find(records.into_iter().flatten(), named).map_err(failed)?),
+            Some(named) => Some(target::find(records.iter(), named).map_err(failed)?),
         };
         let labels = record.map(|record| &record.labels);
         self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;

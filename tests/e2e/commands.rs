@@ -224,8 +224,9 @@ async fn an_agent_without_a_key_takes_no_commands_and_says_so() -> Result<()> {
     stage.agent.set("AGENT_COMMAND_KEY", "");
     stage.agent.start().await?;
     let name = stage.container("unheard", Spec::default()).await?;
-    let (code, outcome) = stage.ask(&["restart", &name, "--valid", "1s"]).await?;
-    ensure!(![SUCCEEDED, REFUSED, FAILED].contains(&code), "{outcome}");
+    let (code, answer) = stage.ask(&["restart", &name]).await?;
+    assert_eq!(code, REFUSED, "{answer}");
+    ensure!(answer["error"].as_str().is_some_and(|error| error.contains("AGENT_COMMAND_KEY")), "{answer}");
     assert_eq!(stage.state(&name).await?, "running");
     let topic = "radar/v1/pi/status";
     let seen = stage.broker.retained(topic).await?.context("its status")?;

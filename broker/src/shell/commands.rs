@@ -67,6 +67,13 @@ impl Shell {
         let agent = request.agent;
         let known = self.fleet.view(&agent).is_some();
         anyhow::ensure!(known, "no agent {agent} is known; `radar-bridge agents` shows those that are");
+        // An agent that never said what it can do may be one that can.
+        let status = self.fleet.status(&agent);
+        let takes = status.is_none_or(|status| status.can.iter().any(|word| &**word == "commands"));
+        anyhow::ensure!(
+            takes,
+            "{agent} takes no commands: set AGENT_COMMAND_KEY on its host to what `radar-bridge key` prints, and DATA_DIR"
+        );
         if let Some(trouble) = self.link.trouble() {
             anyhow::bail!("the bridge cannot send it: {trouble}");
         }

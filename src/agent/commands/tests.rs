@@ -75,7 +75,7 @@ impl Desk {
     }
 
     fn message(&mut self, payload: &[u8], retained: bool) {
-        self.commands.handle_message(payload, retained, Some(&self.records), self.now);
+        self.commands.handle_message(payload, retained, &self.records, self.now);
         self.settle();
     }
 

@@ -49,6 +49,20 @@ fn an_outcome_waits_for_the_broker_and_for_a_bridge() {
 
 // E5
 #[test]
+fn a_command_that_comes_first_waits_for_the_containers() {
+    let mut world = commanded();
+    let key = world.key.take();
+    let rules = Rules { keys: vec![key.as_ref().unwrap().public()], policy: "operate".parse().unwrap(), own: None };
+    let mut world = World::new(Config { on_disk: true, rules, ..config() }, Kept::default());
+    world.key = key;
+    world.run("connected 5\n command 01-1 web\n echo\n command 01-2 web");
+    let said = world.run("has web running\n engine up\n acks\n acks");
+    assert!(said.contains(&"outcome 01-1 accepted".to_owned()), "{said:?}");
+    assert!(said.contains(&"outcome 01-2 accepted".to_owned()), "{said:?}");
+}
+
+// E5
+#[test]
 fn a_stop_waits_for_a_command_that_ends_soon() {
     let mut world = commanded();
     world.run("command 01-1 web\n acks");
