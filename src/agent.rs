@@ -10,6 +10,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use radar_link::mqtt::{Delivery, Notice, PublishError, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
@@ -19,6 +21,7 @@ use radar_wire::topic::{AgentId, Channel, Prefix};
 
 use crate::engine::notice::{History, Notice as EngineNotice};
 
+pub mod commands;
 pub mod effect;
 pub mod inventory;
 pub mod keeping;
@@ -31,6 +34,7 @@ pub mod resend;
 pub mod spool;
 mod telling;
 
+use commands::{Commands, Rules};
 pub use effect::Effect;
 use inventory::Inventory;
 use keeping::Keeping;
@@ -46,6 +50,9 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// How much older than the truth the cursor file is: what a broker lost in its last moments is read again.
 const CURSOR_MARGIN: i64 = 60 * 1_000_000_000;
+
+/// How many commands wait for the first list of the containers.
+const EARLY: usize = 32;
 
 /// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -70,6 +77,8 @@ pub struct Config {
     pub reconcile_interval: Duration,
     /// Whether there is a data directory.
     pub on_disk: bool,
+    /// Who may command it, and what.
+    pub rules: Rules,
     /// What the operator should know from the beginning on.
     pub warnings: Vec<Box<str>>,
 }
@@ -114,6 +123,9 @@ pub struct Agent {
     life: Life,
     outbox: Outbox,
     asks: Asks,
+    commands: Commands,
+    /// Commands, and whether they were retained, until the containers are known.
+    early: Vec<(Bytes, bool)>,
     presence: Presence,
     publishing: Publishing,
     keeping: Option<Keeping>,
@@ -151,7 +163,9 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            presence: Presence::new(config.facts.clone()),
+            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now),
+            early: Vec::new(),
+            presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
             keeping: config.on_disk.then(|| Keeping::new(config.bounds.bytes)),
             disk_failed: false,
@@ -187,6 +201,7 @@ impl Agent {
                 let connected = self.publishing.handle_away();
                 self.outbox.take_all_back();
                 self.asks.clear();
+                self.commands.handle_away();
                 self.presence.handle_away();
                 if let Some(keeping) = self.keeping.as_mut().filter(|_| connected) {
                     keeping.handle_away();
@@ -226,6 +241,10 @@ impl Agent {
     /// Takes in what the engine told.
     pub fn handle_engine(&mut self, notice: EngineNotice, now: Now) {
         self.now = now;
+        let notice = match notice {
+            EngineNotice::Acted { ticket, result } => return self.commands.handle_acted(ticket, result, now),
+            notice => notice,
+        };
         match &notice {
             EngineNotice::Up(opened) => {
                 if opened.history == History::Restarted {
@@ -245,11 +264,12 @@ impl Agent {
             EngineNotice::Event(event) => {
                 self.engine_read.get_or_insert(event.time);
             }
-            _ => {}
+            EngineNotice::Listed { .. } | EngineNotice::Inspected { .. } | EngineNotice::Acted { .. } => {}
         }
         if let Life::Open { inventory, .. } = &mut self.life {
             inventory.handle_notice(notice, now);
         }
+        self.take_early();
     }
 
     /// How writing the outbox file went.
@@ -262,6 +282,15 @@ impl Agent {
             Ok(()) if std::mem::take(&mut self.disk_failed) => self.say(Remark::DiskWorks),
             _ => {}
         }
+    }
+
+    /// How writing the journal of commands went.
+    pub fn handle_commands_written(&mut self, result: Result<(), String>, now: Now) {
+        self.now = now;
+        if let Err(error) = &result {
+            self.say(Remark::CommandsUnwritten { error: error.clone() });
+        }
+        self.commands.handle_written(result, now);
     }
 
     /// Asks the agent to end; [`Effect::Stopped`] follows within 5 s.
@@ -317,6 +346,7 @@ impl Agent {
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects
             .pop_front()
+            .or_else(|| self.next_of_commands())
             .or_else(|| self.next_of_inventory())
             .or_else(|| self.next_write())
             .or_else(|| self.next_publish())
@@ -354,7 +384,34 @@ impl Agent {
                 Err(_) if std::mem::replace(&mut self.bad_resend, true) => {}
                 Err(_) => self.say(Remark::BadResend),
             },
+            Ok((id, Channel::Command)) if id == self.config.id => self.handle_command(received),
             _ => {}
+        }
+    }
+
+    fn handle_command(&mut self, received: &Received) {
+        // The bridge tells that nothing came of it.
+        if self.stop.is_some() {
+            return;
+        }
+        match &self.life {
+            Life::Open { inventory, .. } if inventory.complete() || self.engine_down => {
+                self.commands.handle_message(&received.payload, received.retain, inventory.records(), self.now);
+            }
+            // What it is about may be there and not be known yet.
+            _ if self.early.len() < EARLY => self.early.push((received.payload.clone(), received.retain)),
+            _ => {}
+        }
+    }
+
+    /// Commands that came before the containers were known.
+    fn take_early(&mut self) {
+        if let Life::Open { inventory, .. } = &self.life
+            && (inventory.complete() || self.engine_down)
+        {
+            for (payload, retained) in std::mem::take(&mut self.early) {
+                self.commands.handle_message(&payload, retained, inventory.records(), self.now);
+            }
         }
     }
 
@@ -411,6 +468,17 @@ impl Agent {
     /// Read once, for what an earlier life has left there; after that it would only be the echo of our own.
     fn snapshot_topic(&self) -> String {
         self.config.prefix.topic(&self.config.id, &Channel::Snapshot)
+    }
+
+    fn next_of_commands(&mut self) -> Option<Effect> {
+        Some(match self.commands.next_effect()? {
+            commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
+            commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
+            commands::Effect::Ignored { messages, reason } => Effect::Say(Remark::NotCommanded { messages, reason }),
+            commands::Effect::Told { who, what, state, reason } => {
+                Effect::Say(Remark::Commanded { who, what, state, reason })
+            }
+        })
     }
 
     fn next_write(&mut self) -> Option<Effect> {

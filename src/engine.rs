@@ -1,7 +1,8 @@
 //! The container engine: the only room that names bollard. It finds the engine, opens its event
-//! stream again whenever that ends, asks it for lists and records, and turns its answers into the
-//! contract's words. What an answer means for the host is the core's business.
+//! stream again whenever that ends, asks it for lists and records, performs acts, and turns its answers
+//! into the contract's words. What an answer means for the host is the core's business.
 
+pub mod act;
 mod address;
 mod event;
 mod failure;
@@ -15,7 +16,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::ListContainersOptions;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,6 +24,7 @@ use radar_link::pacing::Pacer;
 use radar_link::time::Clock;
 use radar_wire::container::ContainerId;
 
+use act::{Act, Running};
 pub use address::{Address, AddressError, Environment};
 use failure::Failure;
 use images::{Image, Images};
@@ -67,6 +69,7 @@ pub struct Engine {
     position: Position,
     images: Images,
     link: Link,
+    acts: Running,
     /// Why the engine was last said to be away.
     away: Option<String>,
 }
@@ -106,6 +109,38 @@ enum Answer {
     },
 }
 
+/// What the link has to say.
+enum Told {
+    /// The next attempt is due.
+    Due,
+    Tried(Result<Box<Reached>, String>),
+    Event(Box<EventMessage>),
+    /// The event stream ended, for this reason.
+    Ended(String),
+    Answer(Box<Answer>),
+}
+
+impl Link {
+    /// Cancel-safe.
+    async fn next(&mut self, clock: Clock) -> Told {
+        match self {
+            Self::Waiting(until) => {
+                clock.sleep_until(Some(*until)).await;
+                Told::Due
+            }
+            Self::Opening(attempt) => Told::Tried(attempt.await.map(Box::new)),
+            Self::Open(open) => tokio::select! {
+                event = open.events.next() => match event {
+                    Some(Ok(message)) => Told::Event(Box::new(message)),
+                    Some(Err(error)) => Told::Ended(format!("the event stream broke: {}", failure::text(&error))),
+                    None => Told::Ended("the event stream ended".to_owned()),
+                },
+                Some(answer) = open.answers.next() => Told::Answer(Box::new(answer)),
+            },
+        }
+    }
+}
+
 impl Engine {
     /// Begins to look for the engine. Its events are read from `since` on, inclusive, the
     /// engine's time in nanoseconds; without it from the first answer on. `read` is the time of some event that
@@ -123,6 +158,7 @@ impl Engine {
             pacer: Pacer::new(FIRST_WAIT, LONGEST_WAIT),
             position: Position::at(since, read),
             images: Images::default(),
+            acts: Running::new(),
             away: None,
         }
     }
@@ -130,27 +166,23 @@ impl Engine {
     /// The next thing that the engine tells. Cancel-safe.
     pub async fn next(&mut self) -> Notice {
         loop {
-            let notice = match &mut self.link {
-                Link::Waiting(until) => {
-                    self.clock.sleep_until(Some(*until)).await;
+            let told = tokio::select! {
+                told = self.link.next(self.clock) => told,
+                Some(acted) = self.acts.next() => return acted,
+            };
+            let notice = match told {
+                Told::Due => {
                     self.link = self.opening();
                     None
                 }
-                Link::Opening(attempt) => match attempt.await {
-                    Ok(reached) => Some(self.reached(reached)),
-                    Err(reason) => self.lost(reason),
-                },
-                Link::Open(open) => tokio::select! {
-                    event = open.events.next() => match event {
-                        Some(Ok(message)) => {
-                            let event = event::read(message);
-                            event.inspect(|event| self.position.read(event.time)).map(Notice::Event)
-                        }
-                        Some(Err(error)) => self.ended(format!("the event stream broke: {}", failure::text(&error))),
-                        None => self.ended("the event stream ended".to_owned()),
-                    },
-                    Some(answer) = open.answers.next() => self.answered(answer),
-                },
+                Told::Tried(Ok(reached)) => Some(self.reached(*reached)),
+                Told::Tried(Err(reason)) => self.lost(reason),
+                Told::Event(message) => {
+                    let event = event::read(*message);
+                    event.inspect(|event| self.position.read(event.time)).map(Notice::Event)
+                }
+                Told::Ended(reason) => self.ended(reason),
+                Told::Answer(answer) => self.answered(*answer),
             };
             if let Some(notice) = notice {
                 return notice;
@@ -180,6 +212,14 @@ impl Engine {
         }));
     }
 
+    /// Performs an act. One [`Notice::Acted`] follows in any case: with an error at once when the engine is away, and
+    /// when it goes away meanwhile. Acts run beside each other; how many is bounded by the core that asks.
+    ///
+    /// `time_out` is for all of it but the time that a container has for its end when it is stopped or restarted.
+    pub fn act(&mut self, ticket: u64, act: Act, time_out: Duration) {
+        self.acts.begin(ticket, act, time_out, self.labels.clone());
+    }
+
     /// Opens the event stream anew, for a core that found out that it misses events.
     pub fn reopen(&mut self) {
         if matches!(self.link, Link::Open(_)) {
@@ -197,6 +237,7 @@ impl Engine {
         self.position = position;
         self.away = None;
         let (since, time) = (self.clock.now().mono, opened.time);
+        self.acts.open(docker.clone());
         self.link = Link::Open(Open { docker, events, answers: FuturesUnordered::new(), since, time });
         Notice::Up(Box::new(opened))
     }
@@ -220,6 +261,7 @@ impl Engine {
 
     fn lost(&mut self, reason: String) -> Option<Notice> {
         self.link = Link::Waiting(self.clock.now().mono + self.pacer.next_wait());
+        self.acts.close(reason.clone());
         if self.away.as_ref() == Some(&reason) {
             return None;
         }

@@ -5,11 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use radar_link::jws::{self, PublicKey};
 use radar_link::logging::Format;
 use radar_link::secret::Secret;
 use radar_link::settings::{self, List, MqttSettings, Setting, SettingsError, Span, Values};
 use radar_wire::topic::{AgentId, Prefix};
 use serde::Deserialize;
+
+use crate::agent::commands::policy::Policy;
 
 const OWN: &[Setting] = &[
     Setting {
@@ -74,6 +77,20 @@ const OWN: &[Setting] = &[
         default: Some("4194304"),
         secret: false,
         sentence: "How many bytes the waiting events have at most; 16384 to 1073741824.",
+    },
+    Setting {
+        key: "agent_command_key",
+        variable: "AGENT_COMMAND_KEY",
+        default: None,
+        secret: false,
+        sentence: "Who may command this host: what `radar-bridge key` prints; several keys, separated by commas, while one takes over from another. Without a key no command is taken.",
+    },
+    Setting {
+        key: "agent_allow",
+        variable: "AGENT_ALLOW",
+        default: Some("observe"),
+        secret: false,
+        sentence: "What may be commanded: groups (observe; operate: start, stop, restart, kill, pause, unpause; manage: rename, remove; all) and single actions, separated by commas.",
     },
     Setting {
         key: "docker_host",
@@ -148,6 +165,11 @@ pub struct AgentSettings {
     pub agent_outbox_events: usize,
     /// The most bytes of them.
     pub agent_outbox_bytes: usize,
+    /// Who may sign commands.
+    #[serde(default)]
+    pub agent_command_key: Keys,
+    /// What may be commanded.
+    pub agent_allow: Policy,
     /// Where state is kept, where the operator says so.
     pub data_dir: Option<PathBuf>,
     /// The engine's address.
@@ -156,6 +178,19 @@ pub struct AgentSettings {
     pub docker_cert_path: Option<PathBuf>,
     /// Whether the engine's certificate is checked.
     pub docker_tls_verify: Option<String>,
+}
+
+/// Public keys, as a list of their texts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "List")]
+pub struct Keys(pub Vec<PublicKey>);
+
+impl TryFrom<List> for Keys {
+    type Error = jws::PublicKeyError;
+
+    fn try_from(List(texts): List) -> Result<Self, jws::PublicKeyError> {
+        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 impl Settings {

@@ -14,9 +14,13 @@ use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
 use radar_wire::topic::{AgentId, Channel, Prefix};
 
+use crate::agent::commands::{Rules, STEP};
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
+use crate::agent::presence::Abilities;
 use crate::agent::{Agent, Config, Effect, presence};
+use crate::engine::act::{ActError, ActErrorKind};
+use crate::engine::notice::Notice;
 use crate::engine::{self, AddressError, Engine};
 use crate::health::{self, Listener, Report};
 use crate::identity::{self, IdentityError, Machine};
@@ -93,8 +97,13 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         kept = Kept { stopped: None, ..kept };
     }
     let facts = facts(&settings, host, &machine);
+    let rules = Rules {
+        keys: settings.agent.agent_command_key.0.clone(),
+        policy: settings.agent.agent_allow.clone(),
+        own: identity::own_container(Path::new("/")),
+    };
     let clock = Clock::start();
-    let session = start_session(&settings, &identity.id, path, &facts, clock)?;
+    let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(
         "radar-agent {} as {} (`{}`), broker {}",
         crate::VERSION,
@@ -102,7 +111,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         facts.name,
         settings.broker.mqtt_url
     );
-    let config = config(&settings, identity.id.clone(), facts, directory.is_some(), warnings);
+    let config = config(&settings, identity.id.clone(), facts, rules, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
     let agent = Agent::new(config, kept, clock.now());
     let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, id: identity.id };
@@ -186,6 +195,18 @@ impl Shell {
                     let result = self.on_disk(|directory| directory.write(&write));
                     self.agent.handle_written(result.map_err(|error| error.to_string()), self.clock.now());
                 }
+                Effect::WriteCommands(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_commands(&bytes));
+                    self.agent.handle_commands_written(result.map_err(|error| error.to_string()), self.clock.now());
+                }
+                Effect::Act { ticket, act } => match &mut self.engine {
+                    Ok(engine) => engine.act(ticket, act, STEP),
+                    Err(_) => {
+                        let text = "the engine was not asked anything yet".into();
+                        let result = Err(ActError { kind: ActErrorKind::Engine, text });
+                        self.agent.handle_engine(Notice::Acted { ticket, result }, self.clock.now());
+                    }
+                },
                 Effect::WriteCursor(cursor) => {
                     if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
                         tracing::warn!("{error}; after a crash the engine's events are read from further back");
@@ -212,7 +233,7 @@ impl Shell {
     }
 }
 
-async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> engine::notice::Notice {
+async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> Notice {
     match engine {
         Ok(engine) => engine.next().await,
         Err(_) => std::future::pending().await,
@@ -243,6 +264,7 @@ fn start_session(
     id: &AgentId,
     path: Option<&Path>,
     facts: &AgentFacts,
+    abilities: &Abilities,
     clock: Clock,
 ) -> Result<Session, RunError> {
     let prefix = &settings.prefix;
@@ -251,12 +273,14 @@ fn start_session(
     session.session_expiry = SESSION_EXPIRY;
     session.receive_max = 20;
     session.max_incoming_packet = u32::try_from(MAX_PACKED + 4096).unwrap_or(u32::MAX);
-    session.subscriptions =
-        [Channel::Status, Channel::Snapshot, Channel::Resend].iter().map(|channel| prefix.topic(id, channel)).collect();
+    // Who takes no commands needs no access to their topic.
+    let command = (!abilities.allows.is_empty()).then_some(Channel::Command);
+    let channels = [Channel::Status, Channel::Snapshot, Channel::Resend].into_iter().chain(command);
+    session.subscriptions = channels.map(|channel| prefix.topic(id, &channel)).collect();
     session.number_file = path.map(|path| path.join("session"));
-    let (topic, facts) = (prefix.topic(id, &Channel::Status), facts.clone());
+    let (topic, facts, abilities) = (prefix.topic(id, &Channel::Status), facts.clone(), abilities.clone());
     let wills: Wills = Box::new(move |number| {
-        let will = codec::encode(&presence::will(&facts, number, clock.now().wall)).ok()?;
+        let will = codec::encode(&presence::will(&facts, &abilities, number, clock.now().wall)).ok()?;
         let message = Message {
             topic: topic.clone(),
             payload: will.bytes.into(),
@@ -278,7 +302,14 @@ fn client_id(prefix: &Prefix, id: &AgentId) -> String {
     }
 }
 
-fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, warnings: Vec<String>) -> Config {
+fn config(
+    settings: &Settings,
+    id: AgentId,
+    facts: AgentFacts,
+    rules: Rules,
+    on_disk: bool,
+    warnings: Vec<String>,
+) -> Config {
     let agent = &settings.agent;
     Config {
         prefix: settings.prefix.clone(),
@@ -294,6 +325,7 @@ fn config(settings: &Settings, id: AgentId, facts: AgentFacts, on_disk: bool, wa
         snapshot_interval: agent.agent_snapshot_interval.0,
         reconcile_interval: agent.agent_reconcile_interval.0,
         on_disk,
+        rules,
         warnings: warnings.into_iter().map(Into::into).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a person types: `run`, and three commands that read the store and print what one wants
+//! What a person types: `run`, and commands that read the store and print what one wants
 //! to see. Output goes to standard output, everything else to standard error, and a reader that
 //! has seen enough (`| head`) is no failure.
 
@@ -23,7 +23,10 @@ use crate::settings::{Settings, table};
 use crate::upstream::UpstreamError;
 
 mod agents;
+mod audit;
+mod command;
 mod events;
+mod key;
 mod purge;
 mod text;
 mod when;
@@ -78,10 +81,26 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Have an agent do something, through the bridge that runs, and wait for how it ends
+    #[command(name = "command")]
+    Order(command::Arguments),
+    /// Show who had which agent do what, when, and how it ended
+    Audit {
+        /// The agent's id; without it all agents
+        agent: Option<AgentId>,
+        /// Only what was asked since a time (2026-11-21T10:00:00Z) or a duration ago (2h)
+        #[arg(long, value_name = "TIME|DURATION")]
+        since: Option<when::Since>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public key that agents verify commands with; makes the key if there is none
+    Key,
 }
 
 /// Performs what the arguments say and tells how it went: 0 done, 64 unusable arguments or
-/// settings, 1 anything else.
+/// settings, 1 anything else; of `command` also 2 refused, 3 failed, 4 nobody knows.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) -> Option<String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
@@ -102,17 +121,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
         Command::Run => return run(settings),
         Command::Agents { json } => {
             note_age(&settings);
-            agents::show(&settings.database(), json, now, &mut out)
+            agents::show(&settings.database(), json, now, &mut out).map(|()| DONE)
         }
         Command::Events { agent, since, json, follow } => {
             let since = since.map(|since| since.from(now));
-            events::show(&settings.database(), &agent, since, json, follow, &mut out)
+            events::show(&settings.database(), &agent, since, json, follow, &mut out).map(|()| DONE)
         }
-        Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)),
+        Command::Order(order) => command::ask(&settings.data_dir, &order, &mut out, &mut io::stderr()),
+        Command::Audit { agent, since, json } => {
+            note_age(&settings);
+            let since = since.map(|since| since.from(now));
+            audit::show(&settings.database(), agent.as_ref(), since, json, &mut out).map(|()| DONE)
+        }
+        Command::Key => key::show(&settings.data_dir, &mut out).map(|()| DONE),
+        Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)).map(|()| DONE),
     };
-    let result = result.and_then(|()| Ok(out.flush()?));
+    let result = result.and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
     match result {
-        Ok(()) => ExitCode::from(DONE),
+        Ok(code) => ExitCode::from(code),
         Err(error) => ExitCode::from(complain(&error)),
     }
 }
@@ -193,7 +222,8 @@ fn code(error: &anyhow::Error) -> u8 {
         || error.downcast_ref::<SetupError>().is_some()
         || error.downcast_ref::<LoggingError>().is_some()
         || error.downcast_ref::<UpstreamError>().is_some()
-        || error.downcast_ref::<UpstreamIdError>().is_some();
+        || error.downcast_ref::<UpstreamIdError>().is_some()
+        || error.downcast_ref::<command::UsageError>().is_some();
     if unusable { UNUSABLE } else { FAILED }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use radar_link::time::Now;
 use radar_wire::codec::{ContentType, DecodeError, Encoded, Payload, decode, encode};
+use radar_wire::command::Outcome;
 use radar_wire::enroll::Enroll;
 use radar_wire::event::{Action, Event};
 use radar_wire::resend::Resend;
@@ -90,6 +91,13 @@ pub enum Effect {
         /// The token.
         enroll: Enroll,
     },
+    /// The agent says how a command goes.
+    Outcome {
+        /// Which agent.
+        agent: AgentId,
+        /// What it says.
+        outcome: Box<Outcome>,
+    },
     /// A message was dropped; to be logged, and rare enough for that.
     Complaint {
         /// Who sent it.
@@ -156,7 +164,8 @@ impl Fleet {
             Channel::Snapshot => self.handle_snapshot(agent, message, now),
             Channel::Event => self.handle_event(agent, message, now),
             Channel::Enroll => self.handle_enroll(agent, message),
-            Channel::Resend | Channel::Command | Channel::Outcome | Channel::Log(_) | Channel::Stats => Ok(()),
+            Channel::Outcome => self.handle_outcome(agent, message),
+            Channel::Resend | Channel::Command | Channel::Log(_) | Channel::Stats => Ok(()),
         };
         if let Err(refusal) = handled {
             if let Refusal::Full(_) = refusal {
@@ -346,6 +355,12 @@ impl Fleet {
     fn handle_enroll(&mut self, agent: &AgentId, message: Message<'_>) -> Result<(), Refusal> {
         let enroll = message.decode()?;
         self.effects.push_back(Effect::Enroll { agent: agent.clone(), enroll });
+        Ok(())
+    }
+
+    fn handle_outcome(&mut self, agent: &AgentId, message: Message<'_>) -> Result<(), Refusal> {
+        let outcome = Box::new(message.decode()?);
+        self.effects.push_back(Effect::Outcome { agent: agent.clone(), outcome });
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`settings`] says what can be set; `shell` is the one event loop, which
 //! feeds the cores and performs their effects: `fleet` decides what a message means for the
-//! fleet, `relay` decides what the server is told and when. `store` is the only room with
-//! SQL, `upstream` the only HTTP client, `http` the only HTTP server. [`cli`] is what a person
-//! types.
+//! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
+//! end. `store` is the only room with
+//! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
+//! commands are asked for. [`cli`] is what a person types.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,10 +17,13 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 pub mod cli;
+pub mod commanding;
+mod control;
 pub mod fleet;
 mod health;
 mod http;
 mod instance;
+mod key;
 mod metrics;
 pub mod relay;
 pub mod settings;
@@ -60,13 +64,18 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (questions, answers) = mpsc::channel(http::QUEUE);
-    let shell = Shell::open(&settings, answers)?;
+    let (orders, asked) = mpsc::channel(control::QUEUE);
+    let shell = Shell::open(&settings, answers, asked)?;
     info!("http://{address}/health and http://{address}/metrics");
     if !address.ip().is_loopback() {
         warn!("BRIDGE_LISTEN is {address}: everybody who reaches it can read /health and /metrics, without a password");
     }
     let mut tasks = Tasks::new();
     tasks.spawn("http", http::serve(listener, questions, http::Limits::default(), tasks.stop()));
+    match control::Listener::open(&settings.data_dir) {
+        Ok(listener) => tasks.spawn("control", control::serve(listener, orders, tasks.stop())),
+        Err(error) => warn!("`radar-bridge command` cannot be used: {error}"),
+    }
     tasks.spawn("shell", shell.run(tasks.stop()));
     let ended = tokio::select! {
         () = shutdown => Ok(()),

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::commanding::Commanding;
+use crate::control::Asked;
 use crate::fleet::{self, Fleet, Limits};
 use crate::http::Question;
 use crate::instance::Instance;
@@ -23,12 +25,14 @@ use crate::settings::Settings;
 use crate::store::{self, CommitError, Store, Tidied};
 use crate::upstream::Upstream;
 use announcer::Announcer;
+use commands::Commands;
 use commits::{Commits, Durable};
 use link::Link;
 use relaying::Relaying;
 
 mod accounts;
 mod announcer;
+mod commands;
 mod commits;
 mod ending;
 mod link;
@@ -61,6 +65,8 @@ pub(crate) struct Shell {
     store: Store,
     commits: Commits,
     relaying: Option<Relaying>,
+    commands: Commands,
+    asked: mpsc::Receiver<Asked>,
     announcer: Announcer,
     metrics: Metrics,
     tidying: Option<Owned<Result<Tidied, CommitError>>>,
@@ -73,6 +79,7 @@ enum Input {
     Committed(Result<store::Committed, CommitError>),
     Answered(RequestId, Outcome),
     Asked(Question),
+    Command(Asked),
     Tidied(Result<Tidied, CommitError>),
     Time,
     Stop,
@@ -83,12 +90,18 @@ impl Shell {
     ///
     /// # Errors
     /// What cannot be opened, or is set wrongly.
-    pub(crate) fn open(settings: &Settings, questions: mpsc::Receiver<Question>) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        settings: &Settings,
+        questions: mpsc::Receiver<Question>,
+        asked: mpsc::Receiver<Asked>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let instance = Instance::take(&settings.data_dir)?;
         let upstream = settings.upstream.as_ref().map(|upstream| Upstream::new(&upstream.url)).transpose()?;
         let (store, restored) = Store::open(&settings.database(), settings.keep)?;
         let fleet = Fleet::restore(Limits { agents: settings.max_agents }, restored.agents);
+        let (origin, last) = (restored.origin.clone(), restored.last_command.as_deref());
+        let commanding = Commanding::new(origin, restored.commands, last, clock.now());
         let relaying = match (&settings.upstream, upstream) {
             (Some(set), Some(upstream)) => {
                 let relay = accounts::relay_settings(set, restored.origin)?;
@@ -102,7 +115,8 @@ impl Shell {
                 None
             }
         };
-        let subscriptions = ["status", "snapshot", "event", "enroll"].map(|channel| settings.prefix.filter(channel));
+        let subscriptions =
+            ["status", "snapshot", "event", "enroll", "outcome"].map(|channel| settings.prefix.filter(channel));
         let link = Link::new(
             Session::start(
                 radar_link::mqtt::Settings {
@@ -131,6 +145,8 @@ impl Shell {
             commits: Commits::new(store.clone()),
             store,
             relaying,
+            commands: Commands::new(commanding, &settings.data_dir),
+            asked,
             announcer: Announcer::default(),
             metrics,
             tidying: None,
@@ -149,6 +165,7 @@ impl Shell {
                 Input::Committed(result) => self.handle_committed(result),
                 Input::Answered(id, outcome) => self.handle_answer(id, outcome),
                 Input::Asked(question) => self.answer(question),
+                Input::Command(asked) => self.handle_asked(asked),
                 Input::Tidied(result) => self.handle_tidied(result),
                 Input::Time => self.handle_time(),
                 Input::Stop => break,
@@ -179,6 +196,7 @@ impl Shell {
             notice = self.link.next(), if open => Input::Notice(notice),
             (id, outcome) = answered => Input::Answered(id, outcome),
             Some(question) = self.questions.recv() => Input::Asked(question),
+            Some(asked) = self.asked.recv() => Input::Command(asked),
             result = tidied => Input::Tidied(result),
             () = self.clock.sleep_until(time) => Input::Time,
         }
@@ -188,6 +206,7 @@ impl Shell {
         [
             self.fleet.poll_timeout(),
             self.relaying.as_ref().and_then(|relaying| relaying.relay.poll_timeout()),
+            self.commands.core.poll_timeout(),
             self.commits.poll_timeout(),
             self.announcer.poll_timeout(),
             self.tidying.is_none().then_some(self.tidy_at),
@@ -203,6 +222,7 @@ impl Shell {
         if let Some(relaying) = &mut self.relaying {
             relaying.relay.handle_timeout(now);
         }
+        self.commands.core.handle_timeout(now);
         self.commits.handle_timeout(now.mono);
         while let Some(id) = self.announcer.next_due(now.mono) {
             if let Some(view) = self.fleet.view(&id) {
@@ -236,9 +256,13 @@ impl Shell {
             }
             Notice::Disconnected { reason, retry_in } => self.link.handle_disconnected(&reason, retry_in),
             Notice::Received(received) => self.handle_message(received),
-            Notice::Delivered { outcome, .. } => {
-                if let Delivery::Refused(text) = outcome {
-                    warn!("the broker refuses a request for events: {text}; check its access rules");
+            Notice::Delivered { key, outcome } => {
+                match (self.link.delivered(key), outcome) {
+                    (Some(jti), outcome) => self.handle_command_delivered(&jti, outcome),
+                    (None, Delivery::Refused(text)) => {
+                        warn!("the broker refuses a request for events: {text}; check its access rules");
+                    }
+                    (None, Delivery::Accepted | Delivery::NoSubscriber) => {}
                 }
                 self.link.flush();
             }
@@ -295,6 +319,9 @@ impl Shell {
             self.link.session().ack(token);
         }
         let now = self.clock.now();
+        for jti in durable.commands {
+            self.commands.core.handle_stored(&jti, now);
+        }
         if let Some(relaying) = &mut self.relaying {
             for agent in durable.accounts {
                 relaying.relay.handle_stored(&agent, true, now);
@@ -310,6 +337,8 @@ impl Shell {
                 self.perform(effect, now);
             } else if let Some(effect) = self.relaying.as_mut().and_then(|relaying| relaying.relay.next_effect()) {
                 self.perform_for_relay(effect, now);
+            } else if let Some(effect) = self.commands.core.next_effect() {
+                self.perform_command(effect, now);
             } else if self.commits.is_busy() {
                 break;
             } else if let Some(durable) = self.commits.start(self.fleet.take_writes(), now.mono) {
@@ -342,6 +371,7 @@ impl Shell {
                 }
             }
             fleet::Effect::Enroll { agent, enroll } => self.enroll(&agent, enroll, now),
+            fleet::Effect::Outcome { agent, outcome } => self.commands.core.handle_outcome(&agent, *outcome, now),
             fleet::Effect::Complaint { agent, channel, text } => warn!("{agent}: its {channel} was dropped: {text}"),
         }
     }

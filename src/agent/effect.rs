@@ -1,5 +1,6 @@
 //! What the core asks of its shell.
 
+use crate::engine::act::Act;
 use radar_link::mqtt::Message;
 use radar_wire::container::ContainerId;
 use radar_wire::snapshot::Snapshot;
@@ -43,6 +44,15 @@ pub enum Effect {
     RaiseSession(u64),
     /// Write the outbox file and answer with [`Agent::handle_written`](super::Agent::handle_written).
     Write(Write),
+    /// Write the journal of commands and answer with [`Agent::handle_commands_written`](super::Agent::handle_commands_written).
+    WriteCommands(Vec<u8>),
+    /// Have the engine do this; it answers with [`Notice::Acted`](crate::engine::notice::Notice::Acted).
+    Act {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        act: Act,
+    },
     /// Write the cursor file.
     WriteCursor(Cursor),
     /// Log this.

@@ -12,6 +12,7 @@ use radar_wire::event::{Action, Event};
 use radar_wire::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 
+use super::commands::journal::Journal;
 use super::inventory::Restored;
 use super::outbox::Entry;
 use super::spool::Spool;
@@ -31,6 +32,8 @@ pub struct Kept {
     pub stopped: Option<Snapshot>,
     /// The cursor file.
     pub cursor: Option<Cursor>,
+    /// The commands of the last minutes.
+    pub commands: Journal,
 }
 
 /// What the cursor file holds.

@@ -40,6 +40,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Presence {
     facts: AgentFacts,
+    abilities: Abilities,
     session: Option<u64>,
     born: bool,
     due: Option<Reason>,
@@ -52,9 +53,10 @@ pub struct Presence {
 impl Presence {
     /// Not connected yet.
     #[must_use]
-    pub fn new(facts: AgentFacts) -> Self {
+    pub fn new(facts: AgentFacts, abilities: Abilities) -> Self {
         Self {
             facts,
+            abilities,
             session: None,
             born: false,
             due: None,
@@ -199,13 +201,15 @@ impl Presence {
         let agent = self.facts.clone();
         let (engine, warnings) = (engine.cloned(), warnings.to_vec());
         let session = self.session?;
-        Some(Status { state, reason, session, at, agent, engine, can: can(), allows: allows(), warnings })
+        let Abilities { can, allows } = self.abilities.clone();
+        Some(Status { state, reason, session, at, agent, engine, can, allows, warnings })
     }
 }
 
 /// The last will of the connection with this number.
 #[must_use]
-pub fn will(facts: &AgentFacts, session: u64, at: i64) -> Status {
+pub fn will(facts: &AgentFacts, abilities: &Abilities, session: u64, at: i64) -> Status {
+    let Abilities { can, allows } = abilities.clone();
     Status {
         state: State::Offline,
         reason: Reason::Lost,
@@ -213,16 +217,27 @@ pub fn will(facts: &AgentFacts, session: u64, at: i64) -> Status {
         at,
         agent: facts.clone(),
         engine: None,
-        can: can(),
-        allows: allows(),
+        can,
+        allows,
         warnings: Vec::new(),
     }
 }
 
-fn can() -> Vec<Box<str>> {
-    ["events", "snapshot", "resend"].map(Into::into).to_vec()
+/// What the agent can do, and what it lets others do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abilities {
+    /// What it can do.
+    pub can: Vec<Box<str>>,
+    /// The words of its policy; none when it takes no commands.
+    pub allows: Vec<Box<str>>,
 }
 
-fn allows() -> Vec<Box<str>> {
-    vec!["observe".into()]
+impl Abilities {
+    /// With these words of its policy it takes commands, without any it does not.
+    #[must_use]
+    pub fn new(allows: Vec<Box<str>>) -> Self {
+        let commands = (!allows.is_empty()).then_some("commands");
+        let can = ["events", "snapshot", "resend"].into_iter().chain(commands);
+        Self { can: can.map(Into::into).collect(), allows }
+    }
 }

@@ -34,6 +34,9 @@ const TOKEN_FIRST: Duration = Duration::from_secs(2);
 const TOKEN_MOST_UNHEARD: Duration = Duration::from_secs(10 * 60);
 const TOKEN_MOST_HEARD: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// An outcome that nobody heard is published again after this time.
+const OUTCOME_AGAIN: Duration = Duration::from_secs(2);
+
 /// The waits until one event is published again to see whether a bridge listens.
 const PROBE_FIRST: Duration = Duration::from_millis(500);
 const PROBE_MOST: Duration = Duration::from_secs(5);
@@ -45,6 +48,7 @@ pub enum Class {
     Status,
     Enroll,
     Event,
+    Outcome,
     Snapshot,
 }
 
@@ -54,6 +58,7 @@ impl fmt::Display for Class {
             Self::Status => "status",
             Self::Enroll => "enroll",
             Self::Event => "event",
+            Self::Outcome => "outcome",
             Self::Snapshot => "snapshot",
         })
     }
@@ -67,6 +72,7 @@ enum Flight {
     Enroll,
     Answer,
     Event(Name),
+    Outcome(u64),
     Snapshot,
 }
 
@@ -76,6 +82,7 @@ impl Flight {
             Self::Status(_) | Self::Goodbye => Class::Status,
             Self::Enroll => Class::Enroll,
             Self::Answer | Self::Event(_) => Class::Event,
+            Self::Outcome(_) => Class::Outcome,
             Self::Snapshot => Class::Snapshot,
         }
     }
@@ -196,6 +203,11 @@ impl Agent {
                 self.publishing.token_wait = (wait * 2).min(most);
                 self.publishing.held.insert(class, self.now.mono + wait);
             }
+            Flight::Outcome(number) if heard => self.commands.handle_taken(number),
+            Flight::Outcome(number) => {
+                self.commands.handle_not_taken(number);
+                self.publishing.held.insert(class, self.now.mono + OUTCOME_AGAIN);
+            }
             Flight::Goodbye => self.stop = Some(Stop::Left),
             Flight::Snapshot => self.publishing.too_large = None,
             Flight::Status(_) | Flight::Answer => {}
@@ -219,6 +231,10 @@ impl Agent {
             }
             Flight::Snapshot => self.snapshot_too_large(size as usize, max as usize),
             Flight::Answer => {}
+            Flight::Outcome(number) => {
+                let why = format!("the result has {size} bytes, and the broker takes {max}");
+                self.commands.handle_too_large(number, &why);
+            }
             other => self.refused(other, format!("a message of {size} bytes is larger than the {max} it takes")),
         }
     }
@@ -239,6 +255,7 @@ impl Agent {
                 let at = self.publishing.held.get(&Class::Status).copied().unwrap_or_default();
                 self.presence.handle_refused(reason, at);
             }
+            Flight::Outcome(number) => self.commands.handle_not_taken(number),
             Flight::Snapshot => self.publishing.snapshot_owed = true,
             Flight::Goodbye => self.stop = Some(Stop::Left),
             Flight::Enroll | Flight::Answer => {}
@@ -289,6 +306,7 @@ impl Agent {
         let (flight, message) = self
             .next_status()
             .or_else(|| self.next_token())
+            .or_else(|| self.next_outcome())
             .or_else(|| self.next_answer())
             .or_else(|| self.next_event())
             .or_else(|| self.next_goodbye())
@@ -315,6 +333,20 @@ impl Agent {
         let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
         self.publishing.told = tell;
         Some((Flight::Status(reason), message))
+    }
+
+    fn next_outcome(&mut self) -> Option<(Flight, Message)> {
+        if !self.publishing.is_free(Class::Outcome, self.now.mono) {
+            return None;
+        }
+        let (number, outcome) = self.commands.next_outcome()?;
+        match codec::encode(outcome) {
+            Ok(encoded) => Some((Flight::Outcome(number), self.encoded(&Channel::Outcome, encoded, false))),
+            Err(error) => {
+                self.commands.handle_too_large(number, &error.to_string());
+                None
+            }
+        }
     }
 
     fn next_token(&mut self) -> Option<(Flight, Message)> {
@@ -353,7 +385,9 @@ impl Agent {
     /// Events that wait go first, as long as there is time.
     fn next_goodbye(&mut self) -> Option<(Flight, Message)> {
         let Some(Stop::Flushing { until, give_up }) = self.stop else { return None };
-        let flushed = self.outbox.waiting() == 0 || !self.publishing.is_free(Class::Event, self.now.mono);
+        let free = |class| self.publishing.is_free(class, self.now.mono);
+        let flushed =
+            (self.outbox.waiting() == 0 || !free(Class::Event)) && (self.commands.is_idle() || !free(Class::Outcome));
         if !flushed && until > self.now.mono {
             return None;
         }

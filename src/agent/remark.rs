@@ -4,6 +4,8 @@ use std::fmt;
 
 use tracing::Level;
 
+use radar_wire::command::Progress;
+
 use super::publishing::Class;
 
 /// Something for the log.
@@ -32,6 +34,10 @@ pub enum Remark {
     Rival { id: String, host: Box<str> },
     BadResend,
     NoEcho,
+    NotCommanded { messages: u64, reason: String },
+    Commanded { who: String, what: String, state: Progress, reason: Option<Box<str>> },
+    CommandsUnwritten { error: String },
+    CommandsUnread { error: String },
     Stopping,
     Unsaid,
 }
@@ -48,6 +54,7 @@ impl Remark {
             | Self::DiskWorks
             | Self::Heard
             | Self::Taken { .. }
+            | Self::Commanded { .. }
             | Self::Stopping => Level::INFO,
             Self::Reasserted | Self::Outnumbered { .. } => Level::INFO,
             Self::Refused { .. } | Self::SubscriptionRefused { .. } | Self::Rival { .. } => Level::ERROR,
@@ -111,8 +118,26 @@ impl fmt::Display for Remark {
             Self::NoEcho => f.write_str(
                 "the broker takes this agent's status and does not give it back: allow the account to read its status, snapshot and resend topics",
             ),
+            Self::NotCommanded { messages, reason } => {
+                write!(f, "{messages} messages on the command topic are ignored, the last because: {reason}")
+            }
+            Self::Commanded { who, what, state, reason } => {
+                let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                write!(f, "command of {}: {} {}{reason}", plain(who), plain(what), state.as_str())
+            }
+            Self::CommandsUnwritten { error } => {
+                write!(f, "commands are refused, since they cannot be noted in DATA_DIR first: {error}")
+            }
+            Self::CommandsUnread { error } => {
+                write!(f, "what is noted of commands in DATA_DIR cannot be read and is dropped: {error}")
+            }
             Self::Stopping => f.write_str("stopping"),
             Self::Unsaid => f.write_str("the broker did not take the goodbye in time; the last will tells it"),
         }
     }
+}
+
+/// What came from elsewhere, without what a terminal would obey, and not too much of it.
+fn plain(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -1,9 +1,10 @@
 //! Scripts: what comes in, line by line (`+100` is 100 ms), and what the agent does.
 
+mod commanded;
 mod opening;
 mod outages;
 mod presence;
-mod world;
+pub(crate) mod world;
 
 use world::{World, config, with_token};
 

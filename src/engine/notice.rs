@@ -7,13 +7,15 @@ use radar_wire::snapshot::HostFacts;
 use radar_wire::status::EngineFacts;
 use thiserror::Error;
 
+use super::act::{ActError, Done};
+
 /// Something that the engine, or the way to it, told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// The engine answers and its events are read. Comes again without a [`Notice::Down`] between
     /// when only the event stream had to be opened anew.
     Up(Box<Opened>),
-    /// The engine does not answer; what was asked of it and is not answered yet never will be.
+    /// The engine does not answer; a list or a record that was asked for and is not there yet never will be.
     /// Said once, and again for a new reason.
     Down {
         /// Why, and what to do about it; for a log and for the operator.
@@ -34,6 +36,13 @@ pub enum Notice {
         id: ContainerId,
         /// Its record.
         result: Result<Box<Record>, InspectError>,
+    },
+    /// An act has ended. Every act does, also when the engine goes away meanwhile.
+    Acted {
+        /// What the act was asked for with.
+        ticket: u64,
+        /// What it did or found.
+        result: Result<Done, ActError>,
     },
 }
 

@@ -30,7 +30,7 @@ impl Labels {
         Self(usual.into_iter().chain(more.iter().filter(|label| !label.is_empty()).cloned()).collect())
     }
 
-    fn shown(&self, label: &str) -> bool {
+    pub(super) fn shown(&self, label: &str) -> bool {
         self.0.iter().any(|wanted| match wanted.strip_suffix('*') {
             Some(prefix) => label.starts_with(prefix),
             None => label == wanted,
@@ -212,7 +212,7 @@ fn cut(text: &str) -> Box<str> {
 }
 
 /// The text, or as much of it as fits with a mark that it is cut.
-fn cut_to(text: &str, most: usize) -> Box<str> {
+pub(super) fn cut_to(text: &str, most: usize) -> Box<str> {
     if text.len() <= most {
         return text.into();
     }

@@ -88,7 +88,8 @@ impl Directory {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor") }
+        let commands = self.decode("commands").unwrap_or_default();
+        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor"), commands }
     }
 
     /// Writes the outbox file.
@@ -109,6 +110,14 @@ impl Directory {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Writes the journal of commands.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_commands(&self, bytes: &[u8]) -> io::Result<()> {
+        write_atomic(&self.file("commands"), bytes, 0o600)
     }
 
     /// Writes the cursor file.

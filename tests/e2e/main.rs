@@ -5,6 +5,7 @@
 mod agent_away;
 mod bridge_away;
 mod broker_away;
+mod commands;
 mod disk_full;
 mod engine_away;
 mod fleet;

@@ -107,6 +107,7 @@ async fn the_agent_reaches_its_own_topics_only(data: &Path, agent: &str) -> Resu
     for (topic, expect) in [
         (format!("radar/v1/{agent}/event"), Answer::Taken),
         (format!("radar/v1/{agent}/resend"), Answer::Denied),
+        (format!("radar/v1/{agent}/command"), Answer::Denied),
         ("radar/v1/another/event".to_owned(), Answer::Denied),
         ("radar/v1/another/status".to_owned(), Answer::Denied),
         ("elsewhere".to_owned(), Answer::Denied),

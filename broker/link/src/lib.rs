@@ -6,9 +6,10 @@
 //! tells its owner exactly which messages the broker has taken; [`pacing`] says how long it
 //! waits between attempts. [`settings`] and [`secret`] bring the configuration in,
 //! [`logging`] and [`tasks`] carry the program, [`time`] and [`files`] are the only rooms
-//! that read clocks and that write what must survive a power cut.
+//! that read clocks and that write what must survive a power cut; [`jws`] signs and verifies.
 
 pub mod files;
+pub mod jws;
 pub mod logging;
 pub mod mqtt;
 pub mod pacing;

@@ -151,6 +151,12 @@ impl<T: Send + 'static> Owned<T> {
         Self(AbortOnDropHandle::new(tokio::spawn(task)))
     }
 
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Waits for the task's value. Cancel-safe.
     ///
     /// # Panics

@@ -13,6 +13,11 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
+/// As [`plain`], for a text of several lines, which is as long as it is.
+pub(super) fn lines(text: &str) -> String {
+    text.chars().map(|c| if c != '\n' && (c.is_control() || is_hidden(c)) { '\u{fffd}' } else { c }).collect()
+}
+
 /// Marks that turn the direction of what follows.
 fn is_hidden(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use radar_wire::command::Progress;
 use radar_wire::container::{ContainerId, Record};
 use radar_wire::fields::Fields;
 use radar_wire::status::{AgentFacts, EngineFacts, Presence as Word};
@@ -200,6 +201,7 @@ fn write(write: &Write) -> Option<String> {
         Write::Recovered { epoch, sequence, .. } => format!("store recovered {epoch}/{sequence}"),
         Write::Purge(_) => "store purge".to_owned(),
         Write::Upstream(_) => "store upstream".to_owned(),
+        Write::Command(_) => "store command".to_owned(),
     })
 }
 
@@ -213,6 +215,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Touched { changed, .. } => if *changed { "changed" } else { "touched" }.to_owned(),
         Effect::Forgotten { .. } => "forgotten".to_owned(),
         Effect::Enroll { enroll, .. } => format!("enroll {}", enroll.id),
+        Effect::Outcome { outcome, .. } => format!("{} {}", outcome.jti, outcome.state.as_str()),
         Effect::Complaint { channel, text, .. } => format!("complaint {channel}: {text}"),
     }
 }
@@ -298,4 +301,14 @@ fn a_token_is_handed_on() {
     let enroll = Enroll { id: "up-1".to_owned(), token: "hush".to_owned() };
     desk.send(Channel::Enroll, encode(&enroll).unwrap().bytes, false);
     assert_eq!(desk.out(), ["enroll up-1"]);
+}
+
+#[test]
+fn an_outcome_is_handed_on_and_makes_nobody_known() {
+    let mut desk = Desk::new();
+    let outcome = Outcome { jti: "1-a".into(), at: 7, state: Progress::Accepted, reason: None, result: None };
+    desk.send(Channel::Outcome, encode(&outcome).unwrap().bytes, false);
+    assert_eq!(desk.out(), ["1-a accepted"]);
+    assert!(desk.run("0 bad outcome")[0].starts_with("complaint outcome:"));
+    assert_eq!(desk.fleet.summary().agents, 0);
 }

@@ -12,7 +12,7 @@ use radar_link::pacing::Pacer;
 use radar_link::tasks::Owned;
 use radar_wire::topic::AgentId;
 
-use crate::store::rows::{UpstreamRow, Write};
+use crate::store::rows::{CommandRow, UpstreamRow, Write};
 use crate::store::{CommitError, Committed, Store};
 
 /// The waits between attempts of a transaction that fails.
@@ -33,6 +33,7 @@ pub(super) struct Commits {
 struct Batch {
     tokens: Vec<AckToken>,
     accounts: BTreeMap<AgentId, UpstreamRow>,
+    commands: BTreeMap<Box<str>, CommandRow>,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,7 @@ struct Current {
     writes: Arc<[Write]>,
     tokens: Vec<AckToken>,
     accounts: Vec<AgentId>,
+    commands: Vec<Box<str>>,
     attempt: Attempt,
 }
 
@@ -56,6 +58,8 @@ pub(super) struct Durable {
     pub tokens: Vec<AckToken>,
     /// The agents whose accounts at the server are stored.
     pub accounts: Vec<AgentId>,
+    /// The commands that are stored.
+    pub commands: Vec<Box<str>>,
     /// What the store says of it, and how long it took; none when there was nothing to write.
     pub committed: Option<(Committed, Duration)>,
 }
@@ -73,6 +77,11 @@ impl Commits {
     /// An account at the server that is to be stored with the next transaction.
     pub(super) fn account(&mut self, row: UpstreamRow) {
         self.collecting.accounts.insert(row.agent.clone(), row);
+    }
+
+    /// A command that is to be stored with the next transaction.
+    pub(super) fn command(&mut self, row: CommandRow) {
+        self.collecting.commands.insert(row.jti.clone(), row);
     }
 
     /// The agent was purged: what is not on its way is not to be stored.
@@ -100,13 +109,16 @@ impl Commits {
     pub(super) fn start(&mut self, mut writes: Vec<Write>, now: Duration) -> Option<Durable> {
         let batch = mem::take(&mut self.collecting);
         let accounts = batch.accounts.keys().cloned().collect();
+        let commands = batch.commands.keys().cloned().collect();
         writes.extend(batch.accounts.into_values().map(|row| Write::Upstream(Box::new(row))));
+        writes.extend(batch.commands.into_values().map(|row| Write::Command(Box::new(row))));
         if writes.is_empty() {
-            return (!batch.tokens.is_empty()).then_some(Durable { tokens: batch.tokens, accounts, committed: None });
+            let durable = Durable { tokens: batch.tokens, accounts, commands, committed: None };
+            return (!durable.tokens.is_empty()).then_some(durable);
         }
         let writes: Arc<[Write]> = writes.into();
         let attempt = self.attempt(&writes, now);
-        self.current = Some(Current { writes, tokens: batch.tokens, accounts, attempt });
+        self.current = Some(Current { writes, tokens: batch.tokens, accounts, commands, attempt });
         None
     }
 
@@ -128,13 +140,13 @@ impl Commits {
             Ok(committed) => {
                 self.failing = None;
                 self.pacer.reset();
-                Ok(self.current.take().map(|Current { tokens, mut accounts, attempt, .. }| {
+                Ok(self.current.take().map(|Current { tokens, mut accounts, commands, attempt, .. }| {
                     // What was stored of an account is old when something newer waits.
                     accounts.retain(|agent| !self.collecting.accounts.contains_key(agent));
                     let started = match attempt {
                         Attempt::Flying(_, at) | Attempt::Waiting(at) => at,
                     };
-                    Durable { tokens, accounts, committed: Some((committed, now.saturating_sub(started))) }
+                    Durable { tokens, accounts, commands, committed: Some((committed, now.saturating_sub(started))) }
                 }))
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{debug, warn};
 
 use super::Shell;
+use crate::commanding;
 use crate::relay::Effect;
 use crate::store::rows::UpstreamRow;
 
@@ -54,8 +55,17 @@ impl Shell {
                 }
             }
         }
+        let now = self.clock.now();
+        while let Some(effect) = self.commands.core.next_effect() {
+            match effect {
+                commanding::Effect::Publish { claims, .. } => {
+                    self.commands.core.handle_unsent(&claims.jti, "the bridge stopped before it was sent", now);
+                }
+                effect => self.perform_command(effect, now),
+            }
+        }
         if !self.commits.is_busy()
-            && let Some(durable) = self.commits.start(self.fleet.take_writes(), self.clock.now().mono)
+            && let Some(durable) = self.commits.start(self.fleet.take_writes(), now.mono)
         {
             self.handle_durable(durable);
         }

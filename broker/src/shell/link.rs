@@ -1,6 +1,6 @@
 //! How the connection to the broker stands, and what waits to be published on it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use radar_link::mqtt::{Message, Notice, PublishError, Reason, Session};
 use tracing::{debug, error, info, warn};
@@ -18,8 +18,11 @@ pub(super) struct Link {
     connected: bool,
     /// Why it is not as it should be, as it was logged.
     trouble: Option<String>,
-    waiting: VecDeque<Message>,
+    /// With the name of the command that it is, if it is one.
+    waiting: VecDeque<(Option<Box<str>>, Message)>,
     published: u64,
+    /// The commands that the broker has not answered.
+    commands: BTreeMap<u64, Box<str>>,
 }
 
 impl Link {
@@ -32,6 +35,7 @@ impl Link {
             trouble: Some("not connected yet".to_owned()),
             waiting: VecDeque::new(),
             published: 0,
+            commands: BTreeMap::new(),
         }
     }
 
@@ -75,6 +79,7 @@ impl Link {
         self.connected = false;
         self.granted.clear();
         self.waiting.clear();
+        self.commands.clear();
         let text = match reason {
             Reason::TakenOver { .. } => format!("another bridge works with this broker and prefix: {reason}"),
             _ => reason.to_string(),
@@ -106,20 +111,35 @@ impl Link {
     /// Publishes a message, or lets it wait for the window.
     pub(super) fn publish(&mut self, message: Message) {
         if self.waiting.len() < WAITING {
-            self.waiting.push_back(message);
+            self.waiting.push_back((None, message));
         }
         self.flush();
+    }
+
+    /// Publishes a command, or lets it wait for the window; false when it certainly does not go.
+    pub(super) fn send(&mut self, jti: Box<str>, message: Message) -> bool {
+        let goes = self.connected && self.waiting.len() < WAITING;
+        if goes {
+            self.waiting.push_back((Some(jti), message));
+            self.flush();
+        }
+        goes
+    }
+
+    /// The command that the broker has answered, if it was one.
+    pub(super) fn delivered(&mut self, key: u64) -> Option<Box<str>> {
+        self.commands.remove(&key)
     }
 
     /// Publishes what waits, as far as the window goes.
     pub(super) fn flush(&mut self) {
         while self.session.free() > 0
-            && let Some(message) = self.waiting.pop_front()
+            && let Some((command, message)) = self.waiting.pop_front()
         {
             self.published += 1;
             let topic = message.topic.clone();
             match self.session.publish(self.published, message) {
-                Ok(()) => {}
+                Ok(()) => self.commands.extend(command.map(|jti| (self.published, jti))),
                 Err(PublishError::NotConnected | PublishError::WindowFull) => debug!("{topic} was dropped"),
                 Err(error) => warn!("cannot publish to {topic}: {error}"),
             }

@@ -7,7 +7,7 @@ use radar_wire::fields::Fields;
 use radar_wire::topic::AgentId;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::rows::{AgentRow, SnapshotRow, UpstreamRow, Write};
+use super::rows::{AgentRow, CommandRow, SnapshotRow, UpstreamRow, Write};
 use super::{Committed, sql};
 
 /// What the thread remembers of the database, so that it need not ask. Read anew after a failure.
@@ -84,6 +84,7 @@ impl<'a> Batch<'a> {
                 Write::Recovered { agent, epoch, sequence } => self.recovered(agent, *epoch, *sequence)?,
                 Write::Purge(agent) => self.purge(agent)?,
                 Write::Upstream(row) => self.upstream(row)?,
+                Write::Command(row) => self.command(row)?,
             }
         }
         let mut count = self.transaction.prepare_cached("UPDATE agents SET events = events + ?2 WHERE key = ?1")?;
@@ -253,6 +254,29 @@ impl<'a> Batch<'a> {
                 enrollment.note,
                 enrollment.told.offline,
                 enrollment.told.empty,
+            ])?;
+        Ok(())
+    }
+    fn command(&mut self, row: &CommandRow) -> rusqlite::Result<()> {
+        let what = serde_json::to_string(&row.what).map_err(sql::unwritable)?;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO commands (jti, agent, who, what, issued, expires, state, reason, result, ended)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (jti) DO UPDATE SET state = ?7, reason = ?8, result = ?9, ended = ?10
+                 WHERE ended IS NULL",
+            )?
+            .execute(params![
+                row.jti,
+                row.agent.as_str(),
+                row.who,
+                what,
+                row.issued,
+                row.expires,
+                row.state.as_str(),
+                row.reason,
+                row.result,
+                row.ended,
             ])?;
         Ok(())
     }

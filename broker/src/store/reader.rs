@@ -8,7 +8,7 @@ use radar_wire::topic::AgentId;
 use rusqlite::{Connection, params};
 
 use super::error::{OpenError, ReadError};
-use super::rows::AgentRow;
+use super::rows::{AgentRow, CommandRow};
 use super::{schema, sql};
 
 /// Events that are read at a time when their arrival is followed.
@@ -133,6 +133,36 @@ impl Reader {
                 sql::EVENT
             ))?;
             events.query_map(params![agent.as_str(), after.0, PAGE], stored)?.collect()
+        })
+    }
+
+    /// The commands that were given to an agent, or to all, since a time (milliseconds since 1970 UTC), as they were
+    /// given. Ends early when `each` breaks.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn commands(
+        &self,
+        agent: Option<&AgentId>,
+        since: Option<i64>,
+        mut each: impl FnMut(CommandRow) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        self.read(|connection| {
+            // The bridge that brings the database to this version may not have run yet.
+            if !connection.table_exists(None, "commands")? {
+                return Ok(());
+            }
+            let mut commands = connection.prepare(&format!(
+                "SELECT {} FROM commands WHERE agent = coalesce(?1, agent) AND issued >= ?2 ORDER BY issued, jti",
+                sql::COMMAND
+            ))?;
+            let mut rows = commands.query(params![agent.map(AgentId::as_str), since.unwrap_or(i64::MIN)])?;
+            while let Some(row) = rows.next()? {
+                if each(sql::command(row)?).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -12,7 +12,11 @@ pub(super) fn restore(connection: &Connection) -> rusqlite::Result<Restored> {
     let origin = connection.query_row("SELECT value FROM meta WHERE name = 'origin'", [], |row| row.get(0))?;
     let mut upstreams = connection.prepare(&format!("SELECT {} FROM upstream", sql::UPSTREAM))?;
     let upstreams = upstreams.query_map([], sql::upstream)?.collect::<rusqlite::Result<_>>()?;
-    Ok(Restored { origin, agents: agents(connection)?, upstreams })
+    let mut commands =
+        connection.prepare(&format!("SELECT {} FROM commands WHERE ended IS NULL ORDER BY jti", sql::COMMAND))?;
+    let commands = commands.query_map([], sql::command)?.collect::<rusqlite::Result<_>>()?;
+    let last_command = connection.query_row("SELECT max(jti) FROM commands", [], |row| row.get(0))?;
+    Ok(Restored { origin, agents: agents(connection)?, upstreams, commands, last_command })
 }
 
 fn agents(connection: &Connection) -> rusqlite::Result<Vec<RestoredAgent>> {

@@ -1,4 +1,5 @@
-//! How history ends: events go when they are too old or too many, in slices so small that nothing waits for them.
+//! How history ends: events go when they are too old or too many, and commands when they are too old, in slices so
+//! small that nothing waits for them.
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
@@ -30,8 +31,12 @@ pub(super) fn tidy(
         let which = "agent = ?2 ORDER BY epoch, seq LIMIT ?1";
         deleted += delete_over(&transaction, memory, place.events - most, which, &[&place.key])?;
     }
+    let commands = transaction
+        .prepare_cached("DELETE FROM commands WHERE jti IN (SELECT jti FROM commands WHERE issued < ?1 LIMIT ?2)")?
+        .execute([before / 1000, SLICE])?;
     transaction.commit()?;
-    let more = deleted >= SLICE || memory.agents.values().any(|place| place.events > most);
+    let more =
+        deleted >= SLICE || commands >= SLICE as usize || memory.agents.values().any(|place| place.events > most);
     Ok(Tidied { deleted: deleted.unsigned_abs(), more })
 }
 

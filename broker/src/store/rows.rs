@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use radar_wire::codec::ContentType;
+use radar_wire::command::Command;
 use radar_wire::event::Event;
 use radar_wire::topic::AgentId;
 
+use crate::commanding::State;
 use crate::relay::Enrollment;
 
 /// One change of what is stored. All writes of a batch become durable together or not at all.
@@ -33,10 +35,12 @@ pub enum Write {
         /// The number.
         sequence: u64,
     },
-    /// Everything of an agent goes.
+    /// Everything of an agent goes, but for the commands that were given to it.
     Purge(AgentId),
     /// An agent's account at a server. Durable before the secret is used.
     Upstream(Box<UpstreamRow>),
+    /// A command is new or has changed; one that has ended stays as it is.
+    Command(Box<CommandRow>),
 }
 
 /// An agent as it is stored and as the command line shows it.
@@ -98,6 +102,31 @@ pub struct UpstreamRow {
     pub enrollment: Enrollment,
 }
 
+/// A command that was given to an agent, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRow {
+    /// Names it for ever; later ones are greater.
+    pub jti: Box<str>,
+    /// Who is to do it.
+    pub agent: AgentId,
+    /// Who asked.
+    pub who: Box<str>,
+    /// What to do.
+    pub what: Command,
+    /// When it was issued, in milliseconds since 1970 UTC.
+    pub issued: i64,
+    /// Until when it is valid, likewise.
+    pub expires: i64,
+    /// How far it is.
+    pub state: State,
+    /// Why it failed or was refused.
+    pub reason: Option<Box<str>>,
+    /// What it found or did, as JSON.
+    pub result: Option<Box<str>>,
+    /// When its end was known, in milliseconds since 1970 UTC; none while it is under way.
+    pub ended: Option<i64>,
+}
+
 /// What was stored when the program started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restored {
@@ -107,6 +136,10 @@ pub struct Restored {
     pub agents: Vec<RestoredAgent>,
     /// Their accounts, at all servers that there ever were.
     pub upstreams: Vec<UpstreamRow>,
+    /// The commands that have not ended.
+    pub commands: Vec<CommandRow>,
+    /// The greatest name of a command.
+    pub last_command: Option<String>,
 }
 
 /// An agent as it was.
@@ -118,6 +151,25 @@ pub struct RestoredAgent {
     pub snapshot: Option<SnapshotRow>,
     /// The events that came after it, in the order in which they came.
     pub tail: Vec<Event>,
+}
+
+#[cfg(test)]
+impl CommandRow {
+    /// A command for `pi` that is under way, for tests in which it only has to be there.
+    pub(crate) fn example(jti: &str) -> Self {
+        Self {
+            jti: jti.into(),
+            agent: "pi".parse().unwrap(),
+            who: "uid:1000".into(),
+            what: Command::Stop { container: "web".into(), timeout: Some(5) },
+            issued: 1_795_228_544_250,
+            expires: 1_795_228_604_000,
+            state: State::Issued,
+            reason: None,
+            result: None,
+            ended: None,
+        }
+    }
 }
 
 #[cfg(test)]

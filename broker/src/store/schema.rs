@@ -17,7 +17,7 @@ use super::error::OpenError;
 
 /// What brings a database from each version to the next; a new one goes through all of them. A released one never
 /// changes.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Tells SQLite's own tools whose file it is ("RdEg").
 const APPLICATION: i64 = 0x5264_4567;

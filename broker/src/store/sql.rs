@@ -2,13 +2,15 @@
 
 use radar_link::secret::Secret;
 use radar_wire::codec::ContentType;
+use radar_wire::command::Command;
 use radar_wire::container::ContainerId;
 use radar_wire::event::Event;
 use radar_wire::topic::AgentId;
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
 
-use super::rows::{AgentRow, SnapshotRow, UpstreamRow};
+use super::rows::{AgentRow, CommandRow, SnapshotRow, UpstreamRow};
+use crate::commanding::State;
 use crate::relay::{Enrollment, Standing, Told};
 
 /// The columns of [`agent_row`], in order.
@@ -20,6 +22,9 @@ pub(super) const EVENT: &str = "epoch, seq, first, at, time, action, container, 
 pub(super) const SNAPSHOT: &str = "epoch, seq, at, content_type, bytes, agent";
 /// The columns of [`upstream`], in order.
 pub(super) const UPSTREAM: &str = "agent, server, upstream, standing, token, secret, note, told_offline, told_empty";
+
+/// The columns of [`command`], in order.
+pub(super) const COMMAND: &str = "jti, agent, who, what, issued, expires, state, reason, result, ended";
 
 /// SQLite's integers have a sign; nothing that is counted here comes near the end.
 pub(super) fn integer(number: u64) -> i64 {
@@ -107,6 +112,23 @@ pub(super) fn upstream(row: &Row<'_>) -> Result<UpstreamRow> {
         told: Told { offline: row.get(7)?, empty: row.get(8)? },
     };
     Ok(UpstreamRow { agent: agent(row, 0)?, server: row.get::<_, String>(1)?.into(), enrollment })
+}
+
+/// A command.
+pub(super) fn command(row: &Row<'_>) -> Result<CommandRow> {
+    Ok(CommandRow {
+        jti: row.get(0)?,
+        agent: agent(row, 1)?,
+        who: row.get(2)?,
+        // One of a later version whose fields are others is still to be told as one.
+        what: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or(Command::Unknown),
+        issued: row.get(4)?,
+        expires: row.get(5)?,
+        state: State::from_word(&row.get::<_, String>(6)?),
+        reason: row.get(7)?,
+        result: row.get(8)?,
+        ended: row.get(9)?,
+    })
 }
 
 fn unreadable(column: usize, kind: Type, error: impl std::error::Error + Send + Sync + 'static) -> Error {

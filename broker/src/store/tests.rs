@@ -16,6 +16,7 @@ use super::rows::{AgentRow, SnapshotRow, UpstreamRow};
 use super::*;
 use crate::relay::{Credential, Enrollment, Standing};
 
+mod commands;
 mod keep;
 mod opening;
 mod reading;

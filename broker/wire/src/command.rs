@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Payload;
 use crate::topic::AgentId;
 
+/// The most bytes of a command's JWS that are read.
+pub const MAX_COMMAND: usize = 16 * 1024;
+
 /// What the JWS of a command says; JSON, as RFC 7519 has it, times in seconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
+    /// The bridge that made it.
+    pub iss: String,
     /// The agent that it is for.
     pub aud: AgentId,
     /// Who asked.
@@ -18,10 +23,133 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends to be valid.
     pub exp: i64,
-    /// Names the command for ever.
+    /// Names the command for ever: 1 to 64 of `A-Z a-z 0-9 -`; later ones are greater as text.
     pub jti: String,
     /// What to do.
-    pub cmd: String,
+    pub cmd: Command,
+}
+
+/// What an agent is to do. A container is meant by its name, its id, or the beginning of its id that no other has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Command {
+    /// Start a container.
+    Start {
+        /// Which.
+        container: Box<str>,
+    },
+    /// Stop a container.
+    Stop {
+        /// Which.
+        container: Box<str>,
+        /// Seconds until it is killed; the engine's own time when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<u32>,
+    },
+    /// Stop and start a container.
+    Restart {
+        /// Which.
+        container: Box<str>,
+        /// As for stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<u32>,
+    },
+    /// Send a container's first process a signal.
+    Kill {
+        /// Which.
+        container: Box<str>,
+        /// The signal's name or number; `SIGKILL` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<Box<str>>,
+    },
+    /// Freeze a container.
+    Pause {
+        /// Which.
+        container: Box<str>,
+    },
+    /// Let a frozen container go on.
+    Unpause {
+        /// Which.
+        container: Box<str>,
+    },
+    /// Give a container another name.
+    Rename {
+        /// Which.
+        container: Box<str>,
+        /// The new name.
+        to: Box<str>,
+    },
+    /// Remove a container.
+    Remove {
+        /// Which.
+        container: Box<str>,
+        /// Also while it runs.
+        #[serde(default)]
+        force: bool,
+        /// With its anonymous volumes.
+        #[serde(default)]
+        volumes: bool,
+    },
+    /// Tell all that the engine knows of a container, without the values of its environment.
+    Inspect {
+        /// Which.
+        container: Box<str>,
+    },
+    /// List a container's processes.
+    Top {
+        /// Which.
+        container: Box<str>,
+    },
+    /// List the images.
+    Images,
+    /// List the networks.
+    Networks,
+    /// List the volumes.
+    Volumes,
+    /// Something that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Command {
+    /// The word for it, as in an allow-list.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Restart { .. } => "restart",
+            Self::Kill { .. } => "kill",
+            Self::Pause { .. } => "pause",
+            Self::Unpause { .. } => "unpause",
+            Self::Rename { .. } => "rename",
+            Self::Remove { .. } => "remove",
+            Self::Inspect { .. } => "inspect",
+            Self::Top { .. } => "top",
+            Self::Images => "images",
+            Self::Networks => "networks",
+            Self::Volumes => "volumes",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The container that it is about, as it was written.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::Start { container }
+            | Self::Stop { container, .. }
+            | Self::Restart { container, .. }
+            | Self::Kill { container, .. }
+            | Self::Pause { container }
+            | Self::Unpause { container }
+            | Self::Rename { container, .. }
+            | Self::Remove { container, .. }
+            | Self::Inspect { container }
+            | Self::Top { container } => Some(container),
+            Self::Images | Self::Networks | Self::Volumes | Self::Unknown => None,
+        }
+    }
 }
 
 /// How a command goes.

@@ -74,7 +74,7 @@ fn the_latest_cursor_counts_and_the_epoch_is_above_all_known() {
     let future = u64::try_from(START).unwrap() + 1000;
     let cursor = Some(Cursor { epoch: 60, time: Some(20), read: Some(15) });
     let entries = vec![entry(future, 1, 30, Action::Kill, "web"), entry(future, 2, 25, Action::Kill, "web")];
-    let mut world = World::new(memory(), Kept { spool: spool(entries), stopped: None, cursor });
+    let mut world = World::new(memory(), Kept { spool: spool(entries), cursor, ..Kept::default() });
     world.run("connected 5");
     world.retained(&snapshot(70, 3, 8, &["web"]));
     let said = world.run("echo");

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use radar_link::jws::{SigningKey, sign};
 use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Reason, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
 use radar_wire::codec;
+use radar_wire::command::{Claims, Command, Outcome};
 use radar_wire::container::{ContainerId, Record, State};
 use radar_wire::enroll::Enroll;
 use radar_wire::event::{Action, Event};
@@ -17,10 +19,12 @@ use radar_wire::snapshot::{HostFacts, Snapshot};
 use radar_wire::status::{AgentFacts, EngineFacts, Presence, Reason as Why, Status};
 use radar_wire::topic::Prefix;
 
+use crate::agent::commands::Rules;
 use crate::agent::keeping::Write;
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::{Agent, Config, Effect};
+use crate::engine::act::Done;
 use crate::engine::notice::{EngineEvent, History, InspectError, Listed, Notice as EngineNotice, Opened};
 
 /// The wall clock at the start, in milliseconds.
@@ -36,6 +40,7 @@ pub(super) fn config() -> Config {
         snapshot_interval: Duration::from_secs(30),
         reconcile_interval: Duration::from_secs(3600),
         on_disk: false,
+        rules: Rules::default(),
         warnings: Vec::new(),
     }
 }
@@ -44,13 +49,13 @@ pub(super) fn with_token() -> Config {
     Config { enroll: Some(Secret::new("t0ken")), ..config() }
 }
 
-pub(super) fn id(name: &str) -> ContainerId {
+pub(crate) fn id(name: &str) -> ContainerId {
     let mut bytes = [0; 32];
     bytes[..name.len()].copy_from_slice(name.as_bytes());
     ContainerId::new(bytes)
 }
 
-pub(super) fn record(name: &str, state: &str) -> Record {
+pub(crate) fn record(name: &str, state: &str) -> Record {
     Record {
         id: id(name),
         name: name.into(),
@@ -85,6 +90,8 @@ pub(super) struct World {
     disk_full: bool,
     too_large: bool,
     said: Vec<String>,
+    /// Who may command it.
+    pub(super) key: Option<SigningKey>,
 }
 
 impl World {
@@ -100,6 +107,7 @@ impl World {
             disk_full: false,
             too_large: false,
             said: Vec::new(),
+            key: None,
         }
     }
 
@@ -156,6 +164,24 @@ impl World {
                 let (action, name, id) = (Action::from(*action), Some((*name).into()), id(name));
                 let event = EngineEvent { time: self.engine_time, action, id, name, exit_code: None, health: None };
                 self.engine(EngineNotice::Event(event));
+            }
+            ["command", jti, container] => {
+                let iat = self.now.wall / 1000;
+                let claims = Claims {
+                    iss: "home".to_owned(),
+                    aud: "pi".parse().unwrap(),
+                    sub: "me".to_owned(),
+                    iat,
+                    exp: iat + 60,
+                    jti: (*jti).to_owned(),
+                    cmd: Command::Restart { container: (*container).into(), timeout: None },
+                };
+                let token = sign(self.key.as_ref().unwrap(), &claims).unwrap();
+                self.received("command", token.into_bytes(), false);
+            }
+            ["acted", _] => {
+                let (ticket, result) = (number(1), Ok(Done { changed: true, result: None }));
+                self.engine(EngineNotice::Acted { ticket, result });
             }
             ["disk", state] => self.disk_full = *state == "full",
             ["packets", size] => self.too_large = *size == "small",
@@ -255,6 +281,11 @@ impl World {
                     self.agent.handle_written(result, self.now);
                     written(&write)
                 }
+                Effect::WriteCommands(_) => {
+                    self.agent.handle_commands_written(Ok(()), self.now);
+                    "commands noted".to_owned()
+                }
+                Effect::Act { ticket, .. } => format!("act {ticket}"),
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
@@ -315,6 +346,11 @@ fn told(message: &Message) -> String {
                 format!("{}:", event.epoch)
             };
             format!("event {epoch}{first}{} {}{name}", event.sequence, event.action.as_str())
+        }
+        "outcome" => {
+            let outcome: Outcome = codec::decode(kind, payload).unwrap();
+            let reason = outcome.reason.map(|reason| format!(" {reason}")).unwrap_or_default();
+            format!("outcome {} {}{reason}", outcome.jti, outcome.state.as_str())
         }
         other => panic!("published on {other}"),
     }

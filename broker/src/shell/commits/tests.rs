@@ -2,6 +2,7 @@ use radar_link::secret::Secret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::commanding::State;
 use crate::relay::{Credential, Enrollment};
 use crate::store::Keep;
 use crate::store::rows::AgentRow;
@@ -102,4 +103,14 @@ async fn the_account_of_an_agent_that_was_purged_is_not_stored() {
     commits.forget(&"pi".parse().unwrap());
     assert!(commits.start(Vec::new(), at(0)).is_none());
     assert!(!commits.is_busy());
+}
+
+// E6
+#[tokio::test]
+async fn a_command_is_durable_by_its_name_and_its_last_form_is_stored() {
+    let (_room, mut commits) = commits();
+    commits.command(CommandRow::example("1-a"));
+    commits.command(CommandRow { state: State::Accepted, ..CommandRow::example("1-a") });
+    assert!(commits.start(Vec::new(), at(0)).is_none());
+    assert_eq!(ended(&mut commits, at(0)).await.commands, ["1-a".into()]);
 }

@@ -31,21 +31,23 @@ async fn a_database_of_the_first_version_is_brought_forward() {
     let old = Connection::open(room.path()).unwrap();
     old.execute_batch(include_str!("version1.sql")).unwrap();
     drop(old);
-    let next = [schema::MIGRATIONS[0], "ALTER TABLE agents ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'"];
+    let colour = "ALTER TABLE agents ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'";
+    let next = [schema::MIGRATIONS, &[colour]].concat();
     let connection = schema::open(&room.path(), &next).unwrap();
     let colour: String = connection.query_row("SELECT colour FROM agents", [], |row| row.get(0)).unwrap();
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!((&*colour, version), ("grey", 2));
+    assert_eq!((&*colour, version), ("grey", 3));
     // All that was in it still is.
     let restored = restore::restore(&connection).unwrap();
     assert_eq!(restored.origin, "0123456789abcdef");
     assert_eq!(restored.agents[0].row, row("pi"));
     assert_eq!(restored.agents[0].tail, [plain(7, 2, "die", Some(60))]);
     assert_eq!(restored.upstreams, [account("pi")]);
+    assert_eq!((restored.commands, restored.last_command), (Vec::new(), None));
     drop(connection);
     // And the older program leaves it alone.
     let error = Store::open(&room.path(), Keep::default()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(Reader::open(&room.path()).is_err());
 }
 

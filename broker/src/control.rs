@@ -1,0 +1,185 @@
+//! Where people ask for commands: a Unix socket in the data directory that only the bridge's own user can open. One
+//! line of JSON asks; lines of JSON answer, until the command has ended. It decides nothing: each request goes to the
+//! shell, with who asks, which the system says.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use radar_link::tasks::Owned;
+use radar_wire::command::Command;
+use radar_wire::topic::AgentId;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::commanding::News;
+
+/// How many requests may wait for the shell; who finds the queue full waits, and there are no more than connections.
+pub(crate) const QUEUE: usize = 8;
+/// Connections at a time; the rest waits in the kernel's backlog.
+const CONNECTIONS: usize = 64;
+/// Answers that wait for a slow reader; of an agent that says more only the end counts.
+const REPLIES: usize = 16;
+/// The most bytes of a request.
+const REQUEST: u64 = 8192;
+/// How long a request may take to come, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is asked, as one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// Which agent.
+    pub agent: AgentId,
+    /// What to do.
+    pub cmd: Command,
+    /// For how many seconds it is worth something.
+    pub valid: u64,
+    /// Who asks, in their own words.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What is answered, one object a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Reply {
+    /// How it goes; the last one is its end.
+    News(News),
+    /// It is a command now.
+    Issued {
+        /// Its name.
+        jti: Box<str>,
+    },
+    /// It does not become one.
+    Refused {
+        /// Why.
+        error: String,
+    },
+}
+
+/// A request on its way to the shell.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// What is asked.
+    pub request: Request,
+    /// Who asks.
+    pub who: Box<str>,
+    /// Where the answers go.
+    pub replies: mpsc::Sender<Reply>,
+}
+
+/// Where the bridge of a data directory is asked.
+pub(crate) fn socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// The answering end; the socket goes with it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Opens the socket, in place of one that an earlier life left. It is never there with other permissions.
+    pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
+        let (path, new) = (socket(data_dir), data_dir.join(".control.new"));
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&new)?;
+        fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+        fs::rename(&new, &path)?;
+        Ok(Self { listener, path })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Whoever asks then finds a file without a listener, which means the same.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes requests until `stop`.
+pub(crate) async fn serve(
+    listener: Listener,
+    shell: mpsc::Sender<Asked>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: Vec<Owned<()>> = Vec::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = accepted => accepted,
+        };
+        open.retain(|connection| !connection.is_finished());
+        match accepted {
+            Ok((stream, _)) => {
+                let shell = shell.clone();
+                open.push(Owned::spawn(async move {
+                    let _place = place;
+                    // A connection that fails is one whose asker has gone.
+                    let _ = attend(stream, shell).await;
+                }));
+            }
+            // Out of file descriptors, for example: the next attempt may find some.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// A request and its answers. Who closes the connection does not want to know more; the command goes its way.
+async fn attend(stream: UnixStream, shell: mpsc::Sender<Asked>) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader.take(REQUEST));
+    let mut line = Vec::new();
+    timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
+    let request: Request = match serde_json::from_slice(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            return write(&mut writer, &Reply::Refused { error: format!("this is not a request: {error}") }).await;
+        }
+    };
+    let who = match &request.name {
+        Some(name) => format!("uid:{uid} as {name}"),
+        None => format!("uid:{uid}"),
+    };
+    let (replies, mut inbox) = mpsc::channel(REPLIES);
+    if shell.send(Asked { request, who: who.into(), replies }).await.is_err() {
+        return write(&mut writer, &Reply::Refused { error: "the bridge is stopping".to_owned() }).await;
+    }
+    let mut rest = [0; 64];
+    loop {
+        tokio::select! {
+            reply = inbox.recv() => match reply {
+                Some(reply) => write(&mut writer, &reply).await?,
+                None => return Ok(()),
+            },
+            read = reader.read(&mut rest) => if read? == 0 { return Ok(()) },
+        }
+    }
+}
+
+async fn write(writer: &mut (impl tokio::io::AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    timeout(PATIENCE, writer.write_all(&line)).await?
+}
+
+#[cfg(test)]
+mod tests;

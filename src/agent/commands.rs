@@ -1,0 +1,409 @@
+//! What others ask of this host: who may ask, whether it is allowed, and that it takes effect at most once and always
+//! ends in an outcome. Pure; signatures are checked in here, since that is arithmetic, and the engine's work is the
+//! shell's.
+//!
+//! A command that is accepted is in the [`journal`] on the disk before anything is done. After a crash what was under
+//! way ends as interrupted; what comes again is not done again, and its outcome is told again. Commands about one
+//! container are done one after the other, those about different ones beside each other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use radar_link::jws::{self, PublicKey, VerifyError};
+use radar_link::time::Now;
+use radar_wire::command::{Claims, Command, MAX_COMMAND, Outcome, Progress};
+use radar_wire::container::{ContainerId, Record};
+use radar_wire::topic::AgentId;
+
+use super::presence::Abilities;
+use crate::engine::act::{Act, ActError, Done};
+
+pub mod journal;
+pub mod policy;
+mod target;
+
+use journal::Journal;
+use policy::Policy;
+use target::Target;
+
+/// How far the bridge's clock and ours may be apart, in seconds.
+const SKEW: i64 = 30;
+/// The longest time for which a command is valid, in seconds.
+const LONGEST: i64 = 5 * 60;
+/// A host whose clock says less was started without one: the beginning of 2023, in seconds since 1970.
+const NO_CLOCK: i64 = 1_672_531_200;
+
+/// How many commands are done at once, how many wait for one container, and how many wait in all.
+const AT_ONCE: usize = 8;
+const PER_TARGET: usize = 8;
+const WAITING: usize = 64;
+
+/// How many outcomes wait for the broker; over it the oldest that is no end goes first.
+const OUTCOMES: usize = 512;
+
+/// How long the engine may take for one step.
+pub const STEP: Duration = Duration::from_secs(60);
+
+/// How often messages that are no command of ours are said.
+const COMPLAIN: Duration = Duration::from_secs(60);
+
+/// What the operator has set.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Who may sign commands; without a key none is taken.
+    pub keys: Vec<PublicKey>,
+    /// What may be asked for.
+    pub policy: Policy,
+    /// The container that the agent itself runs in: the beginning of its id.
+    pub own: Option<Box<str>>,
+}
+
+impl Rules {
+    /// What the status says of it. Without a key, or without a disk to note commands on before they are done, none is
+    /// taken.
+    #[must_use]
+    pub fn abilities(&self, on_disk: bool) -> Abilities {
+        let listens = !self.keys.is_empty() && on_disk;
+        Abilities::new(self.policy.words().filter(|_| listens).map(Into::into).collect())
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    /// Write the journal, and say so to [`Commands::handle_written`].
+    Write(Vec<u8>),
+    /// Have the engine do this, and hand its answer to [`Commands::handle_acted`].
+    Act { ticket: u64, act: Act },
+    /// So many messages were no commands of anybody who may ask, the last for this reason.
+    Ignored { messages: u64, reason: String },
+    /// A command was accepted or refused; for the log.
+    Told { who: String, what: String, state: Progress, reason: Option<Box<str>> },
+}
+
+/// A command that was accepted.
+#[derive(Debug)]
+struct Accepted {
+    jti: Box<str>,
+    act: Act,
+    target: Target,
+}
+
+/// The commands of this host.
+#[derive(Debug)]
+pub(super) struct Commands {
+    agent: AgentId,
+    rules: Rules,
+    /// Whether there is a disk for the journal.
+    on_disk: bool,
+    journal: Journal,
+    /// The journal on the disk is not this one.
+    unwritten: bool,
+    /// Accepted, once the journal is written.
+    fresh: Vec<Accepted>,
+    waiting: BTreeMap<Target, VecDeque<Accepted>>,
+    working: BTreeMap<u64, (Box<str>, Target)>,
+    tickets: u64,
+    /// What the broker is to be told, in order; the number names it while it is under way.
+    outcomes: VecDeque<(u64, bool, Outcome)>,
+    numbers: u64,
+    ignored: u64,
+    complain: Duration,
+    effects: VecDeque<Effect>,
+}
+
+impl Commands {
+    /// Goes on from what an earlier life has left: what was under way then is interrupted.
+    pub(super) fn new(agent: AgentId, rules: Rules, on_disk: bool, journal: Journal, now: Now) -> Self {
+        let mut commands = Self {
+            agent,
+            rules,
+            on_disk,
+            journal,
+            unwritten: false,
+            fresh: Vec::new(),
+            waiting: BTreeMap::new(),
+            working: BTreeMap::new(),
+            tickets: 0,
+            outcomes: VecDeque::new(),
+            numbers: 0,
+            ignored: 0,
+            complain: Duration::ZERO,
+            effects: VecDeque::new(),
+        };
+        let left: Vec<_> = commands.journal.entries().filter(|(_, entry)| !entry.told).collect();
+        let left: Vec<(Box<str>, Option<Outcome>)> =
+            left.into_iter().map(|(jti, entry)| (jti.into(), entry.outcome.clone())).collect();
+        for (jti, outcome) in left {
+            match outcome {
+                Some(outcome) => commands.tell(outcome),
+                None => {
+                    let reason = "interrupted: the agent ended while this was under way; see what became of it";
+                    commands.end(&jti, Progress::Failed, Some(reason.into()), None, now);
+                }
+            }
+        }
+        commands
+    }
+
+    /// Takes a message of the command topic.
+    pub(super) fn handle_message(
+        &mut self,
+        payload: &[u8],
+        retained: bool,
+        records: &BTreeMap<ContainerId, Record>,
+        now: Now,
+    ) {
+        if self.rules.keys.is_empty() || !self.on_disk {
+            let reason = if self.on_disk { "no AGENT_COMMAND_KEY is set" } else { "commands need a DATA_DIR" };
+            return self.ignore(reason.to_owned(), now);
+        }
+        let claims: Claims = match jws::verify(&self.rules.keys, payload, MAX_COMMAND) {
+            Ok(claims) => claims,
+            Err(VerifyError::Claims(text)) => return self.ignore(format!("signed, but no command: {text}"), now),
+            Err(error) => return self.ignore(error.to_string(), now),
+        };
+        if claims.aud != self.agent {
+            return self.ignore(format!("a command for the agent {}", claims.aud), now);
+        }
+        if !is_name(&claims.jti) {
+            return self.ignore("signed, but its jti is none".to_owned(), now);
+        }
+        if let Some(entry) = self.journal.get(&claims.jti) {
+            // Once more by the broker, or by somebody else: it is not done again.
+            if let Some(outcome) = entry.outcome.clone().filter(|_| !self.is_waiting_to_be_told(&claims.jti)) {
+                self.tell(outcome);
+            }
+            return;
+        }
+        match self.accept(&claims, retained, records, now) {
+            Ok(accepted) => self.fresh.push(accepted),
+            Err((state, reason)) => {
+                self.log(&claims, state.clone(), Some(reason.clone()));
+                let jti = claims.jti.as_str().into();
+                self.tell(Outcome { jti, at: now.wall, state, reason: Some(reason), result: None });
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        claims: &Claims,
+        retained: bool,
+        records: &BTreeMap<ContainerId, Record>,
+        now: Now,
+    ) -> Result<Accepted, (Progress, Box<str>)> {
+        let refused = |reason: String| (Progress::Refused, reason.into_boxed_str());
+        let failed = |reason: String| (Progress::Failed, reason.into_boxed_str());
+        if retained {
+            return Err(refused("retained: a command is never kept by the broker".to_owned()));
+        }
+        check_times(claims, now.wall.div_euclid(1000)).map_err(refused)?;
+        if claims.cmd == Command::Unknown {
+            return Err(refused("unknown-command: this version of the agent does not know it".to_owned()));
+        }
+        let word = claims.cmd.word();
+        let record = match claims.cmd.container() {
+            None => None,
+            Some(named) => Some(target::find(records.iter(), named).map_err(failed)?),
+        };
+        let labels = record.map(|record| &record.labels);
+        self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
+        if let Some(record) = record.filter(|_| policy::harms(word)) {
+            let own = self.rules.own.as_deref().is_some_and(|own| record.id.to_string().starts_with(own));
+            if own || policy::is_protected(&record.labels) {
+                let why = if own { "the agent itself runs in it" } else { "its label radar.protect says so" };
+                return Err(refused(format!("protected: {word} is not for this container: {why}")));
+            }
+        }
+        let target = record.map_or(Target::Host, |record| Target::Container(record.id));
+        let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
+        let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
+            + self.fresh.iter().filter(|other| other.target == target).count();
+        if ahead >= PER_TARGET || waiting >= WAITING {
+            return Err(refused("busy: too many commands wait already".to_owned()));
+        }
+        let act = target::act(&claims.cmd, record.map(|record| record.id))
+            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
+        let until = claims.exp.saturating_add(SKEW);
+        if !self.journal.accept(&claims.jti, until, now.wall.div_euclid(1000)) {
+            return Err(refused("busy: too many commands are remembered".to_owned()));
+        }
+        self.unwritten = true;
+        self.log(claims, Progress::Accepted, None);
+        Ok(Accepted { jti: claims.jti.as_str().into(), act, target })
+    }
+
+    /// How writing the journal went.
+    pub(super) fn handle_written(&mut self, result: Result<(), String>, now: Now) {
+        let fresh = std::mem::take(&mut self.fresh);
+        for accepted in fresh {
+            let (state, reason) = match &result {
+                Ok(()) => (Progress::Accepted, None),
+                Err(error) => {
+                    self.journal.remove(&accepted.jti);
+                    let why = format!("storage: it could not be noted before it is done: {error}");
+                    (Progress::Refused, Some(why.into_boxed_str()))
+                }
+            };
+            self.tell(Outcome { jti: accepted.jti.clone(), at: now.wall, state, reason, result: None });
+            if result.is_ok() {
+                self.waiting.entry(accepted.target).or_default().push_back(accepted);
+            }
+        }
+        self.work();
+    }
+
+    /// How the engine's work went.
+    pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
+        let Some((jti, _)) = self.working.remove(&ticket) else { return };
+        match result {
+            Ok(Done { changed, result }) => {
+                let unchanged = (!changed).then(|| "unchanged: it was so already".into());
+                self.end(&jti, Progress::Succeeded, unchanged, result, now);
+            }
+            Err(ActError { kind, text }) => {
+                let reason = format!("{}: {text}", kind.as_str());
+                self.end(&jti, Progress::Failed, Some(reason.into()), None, now);
+            }
+        }
+        self.work();
+    }
+
+    /// The next outcome for the broker, with a number that comes back when it has been taken.
+    pub(super) fn next_outcome(&mut self) -> Option<(u64, &Outcome)> {
+        let (number, under_way, outcome) = self.outcomes.iter_mut().find(|(_, under_way, _)| !*under_way)?;
+        *under_way = true;
+        Some((*number, outcome))
+    }
+
+    /// The broker, and behind it somebody, has it.
+    pub(super) fn handle_taken(&mut self, number: u64) {
+        let Some(at) = self.outcomes.iter().position(|(one, ..)| *one == number) else { return };
+        let Some((_, _, outcome)) = self.outcomes.remove(at) else { return };
+        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.as_ref() == Some(&outcome))
+        {
+            entry.told = true;
+            self.unwritten = true;
+        }
+    }
+
+    /// It is larger than the broker takes: what it found is left away.
+    pub(super) fn handle_too_large(&mut self, number: u64, why: &str) {
+        let Some((.., outcome)) = self.outcomes.iter_mut().find(|(one, ..)| *one == number) else { return };
+        outcome.result = None;
+        outcome.reason = Some(format!("too-large: {why}").into());
+        let outcome = outcome.clone();
+        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.is_some()) {
+            entry.outcome = Some(outcome);
+        }
+        self.handle_not_taken(number);
+    }
+
+    /// It was not taken, and is told again.
+    pub(super) fn handle_not_taken(&mut self, number: u64) {
+        self.outcomes.iter_mut().filter(|(one, ..)| *one == number).for_each(|(_, under_way, _)| *under_way = false);
+    }
+
+    /// The connection is gone, with all that was under way on it.
+    pub(super) fn handle_away(&mut self) {
+        self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
+    }
+
+    /// What is to be done next.
+    pub(super) fn next_effect(&mut self) -> Option<Effect> {
+        if let Some(effect) = self.effects.pop_front() {
+            return Some(effect);
+        }
+        std::mem::take(&mut self.unwritten).then(|| Effect::Write(self.journal.to_bytes()))
+    }
+
+    /// Whether nothing is under way, and all is told.
+    pub(super) fn is_idle(&self) -> bool {
+        self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty() && self.outcomes.is_empty()
+    }
+
+    fn work(&mut self) {
+        while self.working.len() < AT_ONCE {
+            let busy = |target: &Target| self.working.values().any(|(_, working)| working == target);
+            let Some(target) = self.waiting.keys().find(|target| !busy(target)).copied() else { break };
+            let Some(queue) = self.waiting.get_mut(&target) else { break };
+            let next = queue.pop_front();
+            if queue.is_empty() {
+                self.waiting.remove(&target);
+            }
+            let Some(Accepted { jti, act, target }) = next else { continue };
+            self.tickets += 1;
+            self.working.insert(self.tickets, (jti, target));
+            self.effects.push_back(Effect::Act { ticket: self.tickets, act });
+        }
+    }
+
+    fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {
+        let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
+        if let Some(entry) = self.journal.get_mut(jti) {
+            entry.outcome = Some(outcome.clone());
+            self.unwritten = true;
+        }
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        if self.outcomes.len() >= OUTCOMES {
+            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| outcome.state == Progress::Accepted;
+            let at = self.outcomes.iter().position(is_no_end).unwrap_or(0);
+            self.outcomes.remove(at);
+        }
+        self.numbers += 1;
+        self.outcomes.push_back((self.numbers, false, outcome));
+    }
+
+    fn is_waiting_to_be_told(&self, jti: &str) -> bool {
+        self.outcomes.iter().any(|(_, _, outcome)| &*outcome.jti == jti)
+    }
+
+    fn ignore(&mut self, reason: String, now: Now) {
+        self.ignored += 1;
+        if self.complain <= now.mono {
+            self.complain = now.mono + COMPLAIN;
+            let messages = std::mem::take(&mut self.ignored);
+            self.effects.push_back(Effect::Ignored { messages, reason });
+        }
+    }
+
+    fn log(&mut self, claims: &Claims, state: Progress, reason: Option<Box<str>>) {
+        let what = match claims.cmd.container() {
+            Some(container) => format!("{} {container}", claims.cmd.word()),
+            None => claims.cmd.word().to_owned(),
+        };
+        self.effects.push_back(Effect::Told { who: claims.sub.clone(), what, state, reason });
+    }
+}
+
+/// Whether a command is of now; all in seconds since 1970.
+fn check_times(claims: &Claims, now: i64) -> Result<(), String> {
+    let Claims { iat, exp, .. } = *claims;
+    let valid = exp.checked_sub(iat).filter(|valid| (1..=LONGEST).contains(valid));
+    if valid.is_none() {
+        return Err(format!("validity: a command is valid for 1 to {LONGEST} s"));
+    }
+    if now < NO_CLOCK {
+        return Err("clock: this host's clock is not set, so nobody can tell whether a command is of now".to_owned());
+    }
+    if iat > now.saturating_add(SKEW) {
+        let ahead = iat.saturating_sub(now);
+        return Err(format!("clock: it was issued {ahead} s from now by this host's clock; set one of the clocks"));
+    }
+    if now > exp.saturating_add(SKEW) {
+        let ago = now.saturating_sub(exp);
+        return Err(format!("expired: it ended to be valid {ago} s ago by this host's clock"));
+    }
+    Ok(())
+}
+
+fn is_name(jti: &str) -> bool {
+    (1..=64).contains(&jti.len()) && jti.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! What others may do on this host: the operator's list of actions and groups, narrowed by a container's labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// The groups and what is in them; `all` is every action there is.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("observe", &["inspect", "top", "images", "networks", "volumes"]),
+    ("operate", &["start", "stop", "restart", "kill", "pause", "unpause"]),
+    ("manage", &["rename", "remove"]),
+];
+const ALL: &str = "all";
+
+/// Only these words may be done on a container that has this label.
+const ALLOW: &str = "radar.allow";
+/// These may not.
+const DENY: &str = "radar.deny";
+/// A container that has this label, with whatever value but `false`, is neither stopped nor removed nor renamed.
+const PROTECT: &str = "radar.protect";
+
+/// What may be done.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Policy {
+    words: BTreeSet<Box<str>>,
+    actions: BTreeSet<&'static str>,
+}
+
+/// A word that is neither an action nor a group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no action and no group; use observe, operate, manage, all, or actions such as start, restart or inspect"
+)]
+pub struct PolicyError(String);
+
+impl Policy {
+    /// The words as they were given, for the status.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| &**word)
+    }
+
+    /// Whether an action may be done, on a container with these labels if it is about one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, action: &str, labels: Option<&BTreeMap<Box<str>, Box<str>>>) -> Result<(), String> {
+        if !self.actions.contains(action) {
+            return Err(format!("{action} is not in AGENT_ALLOW"));
+        }
+        let label = |name: &str| labels.and_then(|labels| labels.get(name));
+        if let Some(allowed) = label(ALLOW)
+            && !actions_of(allowed).contains(action)
+        {
+            return Err(format!("the container's label {ALLOW} leaves {action} out"));
+        }
+        match label(DENY) {
+            Some(denied) if actions_of(denied).contains(action) => {
+                Err(format!("the container's label {DENY} has {action}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a container's labels protect it.
+pub(super) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+    labels.get(PROTECT).is_some_and(|value| !value.trim().eq_ignore_ascii_case("false"))
+}
+
+/// What a protected container is protected from.
+pub(super) fn harms(action: &str) -> bool {
+    ["stop", "restart", "kill", "pause", "rename", "remove"].contains(&action)
+}
+
+/// The actions that a label names; a word that is none is passed over.
+fn actions_of(list: &str) -> BTreeSet<&'static str> {
+    words_of(list).filter_map(expand).flatten().collect()
+}
+
+fn words_of(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// The actions of a group, or the action itself.
+fn expand(word: &str) -> Option<Vec<&'static str>> {
+    let all = || GROUPS.iter().flat_map(|(_, actions)| actions.iter().copied());
+    if word == ALL {
+        return Some(all().collect());
+    }
+    let group = GROUPS.iter().find(|(name, _)| *name == word).map(|(_, actions)| actions.to_vec());
+    group.or_else(|| all().find(|action| *action == word).map(|action| vec![action]))
+}
+
+impl Default for Policy {
+    /// To look is allowed, and nothing else.
+    fn default() -> Self {
+        Self { words: BTreeSet::from(["observe".into()]), actions: expand("observe").into_iter().flatten().collect() }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(list: &str) -> Result<Self, PolicyError> {
+        let (mut words, mut actions) = (BTreeSet::new(), BTreeSet::new());
+        for word in words_of(list) {
+            actions.extend(expand(word).ok_or_else(|| PolicyError(word.to_owned()))?);
+            words.insert(word.into());
+        }
+        Ok(Self { words, actions })
+    }
+}
+
+impl TryFrom<String> for Policy {
+    type Error = PolicyError;
+
+    fn try_from(list: String) -> Result<Self, PolicyError> {
+        list.parse()
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().collect::<Vec<_>>().join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<Box<str>, Box<str>> {
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    }
+
+    // E7
+    #[test]
+    fn to_look_is_all_that_is_allowed_unless_the_operator_says_more() {
+        let policy = Policy::default();
+        assert_eq!(policy.to_string(), "observe");
+        for action in ["inspect", "top", "images"] {
+            assert_eq!(policy.check(action, None), Ok(()), "{action}");
+        }
+        for action in ["start", "stop", "remove", "unknown", "all", "observe", ""] {
+            assert!(policy.check(action, None).is_err(), "{action}");
+        }
+    }
+
+    // E7
+    #[test]
+    fn lists_have_actions_and_groups_and_nothing_else() {
+        let policy: Policy = "operate, remove".parse().unwrap();
+        for (action, allowed) in [("start", true), ("kill", true), ("remove", true), ("rename", false), ("top", false)]
+        {
+            assert_eq!(policy.check(action, None).is_ok(), allowed, "{action}");
+        }
+        assert!("all".parse::<Policy>().unwrap().check("rename", None).is_ok());
+        assert!("".parse::<Policy>().unwrap().check("inspect", None).is_err());
+        assert_eq!("operate,fly".parse::<Policy>(), Err(PolicyError("fly".to_owned())));
+    }
+
+    // E7
+    #[test]
+    fn labels_narrow_what_is_allowed_and_never_widen_it() {
+        let policy: Policy = "operate".parse().unwrap();
+        for (pairs, action, allowed) in [
+            (&[][..], "restart", true),
+            (&[("radar.allow", "restart")], "restart", true),
+            (&[("radar.allow", "restart")], "stop", false),
+            (&[("radar.allow", "manage,all")], "remove", false),
+            (&[("radar.allow", "")], "restart", false),
+            (&[("radar.allow", "nonsense")], "restart", false),
+            (&[("radar.deny", "operate")], "restart", false),
+            (&[("radar.deny", "stop")], "restart", true),
+            (&[("radar.allow", "all"), ("radar.deny", "restart")], "restart", false),
+        ] {
+            assert_eq!(policy.check(action, Some(&labels(pairs))).is_ok(), allowed, "{pairs:?} {action}");
+        }
+    }
+
+    // DM20
+    #[test]
+    fn protection_is_a_label_and_holds_against_what_ends_a_container() {
+        for (value, protected) in [("", true), ("true", true), ("yes", true), ("false", false), ("False", false)] {
+            assert_eq!(is_protected(&labels(&[("radar.protect", value)])), protected, "{value}");
+        }
+        assert!(!is_protected(&labels(&[])));
+        assert!(harms("stop") && harms("remove") && !harms("start") && !harms("inspect"));
+    }
+}

@@ -1,0 +1,137 @@
+//! What a command has done to a container, and what it asks the engine for: the calls in plain words, how they end, and
+//! those that are under way. Whether a command may be performed, and how many at once, is the core's business.
+
+use ciborium::Value;
+use radar_wire::container::ContainerId;
+use thiserror::Error;
+
+mod call;
+mod found;
+mod running;
+
+pub(super) use running::Running;
+
+/// One call to the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Start a container.
+    Start {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Stop a container.
+    Stop {
+        /// Which.
+        id: ContainerId,
+        /// Seconds until it is killed; the container's own when absent, or the engine's.
+        timeout: Option<u32>,
+    },
+    /// Stop a container, when it runs, and start it.
+    Restart {
+        /// Which.
+        id: ContainerId,
+        /// As for stop.
+        timeout: Option<u32>,
+    },
+    /// Send a container's first process a signal.
+    Kill {
+        /// Which.
+        id: ContainerId,
+        /// The signal's name or number; `SIGKILL` when absent.
+        signal: Option<Box<str>>,
+    },
+    /// Freeze a container.
+    Pause {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Let a frozen container go on.
+    Unpause {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Give a container another name.
+    Rename {
+        /// Which.
+        id: ContainerId,
+        /// The new name.
+        to: Box<str>,
+    },
+    /// Remove a container.
+    Remove {
+        /// Which.
+        id: ContainerId,
+        /// Also while it runs.
+        force: bool,
+        /// With its anonymous volumes.
+        volumes: bool,
+    },
+    /// Tell all that the engine knows of a container: a map in the engine's own words. Of its environment only the
+    /// names; labels that are not shown, and the options of drivers, have an empty value.
+    Inspect {
+        /// Which.
+        id: ContainerId,
+    },
+    /// List a container's processes: `titles`, and `processes` with a text for each title.
+    Top {
+        /// Which.
+        id: ContainerId,
+    },
+    /// List the images: `images`, each with `id`, `tags`, `size`, `created` and, where the engine tells, `in_use`.
+    Images,
+    /// List the networks: `networks`, each with `id`, `name`, `driver`, `scope`, `internal` and `created`.
+    Networks,
+    /// List the volumes: `volumes`, each with `name`, `driver`, `scope`, `created` and, where the engine tells, `size`
+    /// and `in_use`.
+    Volumes,
+}
+
+/// An act that the engine has performed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// Whether it made a difference; not for one that only asks, nor for a container that was so already.
+    pub changed: bool,
+    /// What it found. A list that is cut has `truncated: true`; sizes are in bytes, times in milliseconds since 1970
+    /// UTC.
+    pub result: Option<Value>,
+}
+
+/// Why an act was not performed, as far as is known: one that has timed out, or whose engine has gone away, may have
+/// had its effect.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text}")]
+pub struct ActError {
+    /// What kind of failure it is.
+    pub kind: ActErrorKind,
+    /// The engine's own words where it has said something; at most 500 bytes.
+    pub text: Box<str>,
+}
+
+/// The kinds of failure that a caller tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActErrorKind {
+    /// The engine does not have that.
+    NotFound,
+    /// The container is not in a state for it, or the name is taken.
+    Conflict,
+    /// Who guards the engine's socket forbids it.
+    Denied,
+    /// The engine does not answer in time.
+    TimedOut,
+    /// Everything else.
+    Engine,
+}
+
+impl ActErrorKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Denied => "denied",
+            Self::TimedOut => "timed-out",
+            Self::Engine => "engine",
+        }
+    }
+}
