@@ -36,6 +36,8 @@ struct Arguments {
 enum Chosen {
     /// One agent: size, memory, CPU time, start, latency, bytes.
     Host,
+    /// A command and its outcome
+    Command,
     /// Agents, bridge and server: the way to the server, outages.
     Relay,
     /// The bridge with a fleet of simulated agents.
@@ -61,6 +63,7 @@ fn plan(arguments: &Arguments) -> Plan {
     let mut plan = if arguments.quick { Plan::quick() } else { Plan::full() };
     let part = |chosen: &Chosen| match chosen {
         Chosen::Host => Part::Host,
+        Chosen::Command => Part::Command,
         Chosen::Relay => Part::Relay,
         Chosen::Fleet => Part::Fleet,
     };

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Part {
     /// One agent on one host.
     Host,
+    /// A command and its outcome.
+    Command,
     /// Agents, bridge and server, with outages.
     Relay,
     /// The bridge with a fleet of simulated agents.
@@ -28,6 +30,8 @@ pub struct Plan {
     pub idle: Duration,
     /// Events for latencies and for bytes.
     pub changes: usize,
+    /// Commands whose way is timed.
+    pub commands: usize,
     /// Events whose way to the server is timed, on each of the agents.
     pub beats: usize,
     /// Agents that relay to the server.
@@ -58,6 +62,7 @@ impl Plan {
             starts: 7,
             idle: Duration::from_secs(60),
             changes: 100,
+            commands: 100,
             beats: 3,
             relayed: 5,
             outages: 10,
@@ -78,6 +83,7 @@ impl Plan {
             starts: 2,
             idle: Duration::from_secs(10),
             changes: 10,
+            commands: 5,
             beats: 1,
             relayed: 2,
             outages: 2,

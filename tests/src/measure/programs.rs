@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, Launch, Process, Seat};
 
 /// Settings that the caller's own environment may hold and that must not reach the programs.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 18] = [
     "MQTT_USERNAME",
     "MQTT_PASSWORD",
     "MQTT_CA_FILE",
@@ -21,6 +21,8 @@ const FOREIGN: [&str; 16] = [
     "AGENT_ID",
     "AGENT_NAME",
     "AGENT_ENROLL_TOKEN",
+    "AGENT_COMMAND_KEY",
+    "AGENT_ALLOW",
     "REFRESH_SECRET",
     "SERVER_URL",
     "SERVER_USERNAME",
@@ -123,6 +125,16 @@ impl Bridge {
 
     pub(super) fn pid(&self) -> Result<u32> {
         self.seat.ask(Process::pid).context("the bridge was never started")
+    }
+
+    /// Its data directory.
+    pub(super) fn data(&self) -> PathBuf {
+        PathBuf::from(self.program.variables.get("DATA_DIR").map(String::as_str).unwrap_or_default())
+    }
+
+    /// The public part of its key for commands.
+    pub(super) async fn key(&self) -> Result<String> {
+        self.say(&["key"]).await.map(|key| key.trim().to_owned())
     }
 
     /// What its command line says of the history of an agent, one JSON object a line.
