@@ -198,7 +198,12 @@ impl Commands {
         if retained {
             return Err(refused("retained: a command is never kept by the broker".to_owned()));
         }
-        check_times(claims, now.wall.div_euclid(1000)).map_err(refused)?;
+        let seconds = now.wall.div_euclid(1000);
+        check_times(claims, seconds).map_err(refused)?;
+        let behind = self.journal.behind(seconds);
+        if behind > SKEW {
+            return Err(refused(format!("clock: this host's clock was set back by {behind} s; set it right")));
+        }
         if claims.cmd == Command::Unknown {
             return Err(refused("unknown-command: this version of the agent does not know it".to_owned()));
         }
@@ -226,7 +231,7 @@ impl Commands {
         let act = target::act(&claims.cmd, record.map(|record| record.id))
             .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
         let until = claims.exp.saturating_add(SKEW);
-        if !self.journal.accept(&claims.jti, until, now.wall.div_euclid(1000)) {
+        if !self.journal.accept(&claims.jti, until, seconds) {
             return Err(refused("busy: too many commands are remembered".to_owned()));
         }
         self.unwritten = true;

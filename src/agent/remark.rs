@@ -37,7 +37,6 @@ pub enum Remark {
     NotCommanded { messages: u64, reason: String },
     Commanded { who: String, what: String, state: Progress, reason: Option<Box<str>> },
     CommandsUnwritten { error: String },
-    CommandsUnread { error: String },
     Stopping,
     Unsaid,
 }
@@ -127,9 +126,6 @@ impl fmt::Display for Remark {
             }
             Self::CommandsUnwritten { error } => {
                 write!(f, "commands are refused, since they cannot be noted in DATA_DIR first: {error}")
-            }
-            Self::CommandsUnread { error } => {
-                write!(f, "what is noted of commands in DATA_DIR cannot be read and is dropped: {error}")
             }
             Self::Stopping => f.write_str("stopping"),
             Self::Unsaid => f.write_str("the broker did not take the goodbye in time; the last will tells it"),

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use radar_wire::command::Outcome;
 use serde::{Deserialize, Serialize};
 
+use super::SKEW;
+
 /// So many commands are remembered at most; each for the minutes in which it could be sent again.
 const MOST: usize = 1024;
 
@@ -23,19 +25,17 @@ pub(super) struct Entry {
     pub(super) told: bool,
 }
 
-/// The commands of the last minutes, by name.
+/// The commands of the last minutes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Journal(BTreeMap<Box<str>, Entry>);
+pub struct Journal {
+    /// By name.
+    entries: BTreeMap<Box<str>, Entry>,
+    /// The latest time at which a command was accepted, in seconds since 1970. A clock that is behind it was set back,
+    /// and would make valid again what was forgotten since.
+    latest: i64,
+}
 
 impl Journal {
-    /// A journal as it was written.
-    ///
-    /// # Errors
-    /// What is wrong with the bytes.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        ciborium::de::from_reader_with_recursion_limit(bytes, 32).map_err(|error| error.to_string())
-    }
-
     /// The form in which it is written.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -45,37 +45,43 @@ impl Journal {
     }
 
     pub(super) fn get(&self, jti: &str) -> Option<&Entry> {
-        self.0.get(jti)
+        self.entries.get(jti)
     }
 
     pub(super) fn get_mut(&mut self, jti: &str) -> Option<&mut Entry> {
-        self.0.get_mut(jti)
+        self.entries.get_mut(jti)
     }
 
     /// Takes note of a command; false when there are too many.
     pub(super) fn accept(&mut self, jti: &str, until: i64, now: i64) -> bool {
         self.forget(now);
-        if self.0.len() >= MOST {
+        if self.entries.len() >= MOST {
             return false;
         }
-        self.0.insert(jti.into(), Entry { until, outcome: None, told: false });
+        self.latest = self.latest.max(now);
+        self.entries.insert(jti.into(), Entry { until, outcome: None, told: false });
         true
     }
 
     /// The command was not accepted after all.
     pub(super) fn remove(&mut self, jti: &str) {
-        self.0.remove(jti);
+        self.entries.remove(jti);
     }
 
     /// The commands in it.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.0.iter().map(|(jti, entry)| (&**jti, entry))
+        self.entries.iter().map(|(jti, entry)| (&**jti, entry))
     }
 
-    /// Lets go of what cannot be sent again and is told.
+    /// How many seconds the clock is behind a time at which a command was accepted.
+    pub(super) fn behind(&self, now: i64) -> i64 {
+        self.latest.saturating_sub(now)
+    }
+
+    /// Lets go of what is told and cannot be sent again, also by a clock that is behind as much as it may be.
     fn forget(&mut self, now: i64) {
-        self.0.retain(|_, entry| {
-            let over = entry.until < now;
+        self.entries.retain(|_, entry| {
+            let over = entry.until.saturating_add(SKEW) < now;
             let told = entry.told || entry.until.saturating_add(UNTOLD) < now;
             !(over && told && entry.outcome.is_some())
         });

@@ -22,6 +22,10 @@ fn record(byte: u8, name: &str, labels: &[(&str, &str)]) -> (ContainerId, Record
     (record.id, record)
 }
 
+fn read(journal: &[u8]) -> Journal {
+    ciborium::from_reader(journal).unwrap()
+}
+
 struct Desk {
     key: SigningKey,
     commands: Commands,
@@ -95,7 +99,7 @@ impl Desk {
                     self.commands.handle_written(self.disk.clone(), self.now);
                 }
                 Effect::Act { ticket, act } => {
-                    let noted = Journal::read(&self.journal).unwrap();
+                    let noted = read(&self.journal);
                     assert!(noted.entries().any(|(_, entry)| entry.outcome.is_none()), "done before it was noted");
                     self.acts.push((ticket, act));
                 }
@@ -230,13 +234,49 @@ fn what_comes_again_is_not_done_again() {
 
 // E5
 #[test]
+fn a_clock_that_is_set_back_makes_nothing_valid_again() {
+    let mut desk = Desk::new("operate");
+    let old = desk.claims(restart("web"));
+    desk.send(&old);
+    desk.succeed(1);
+    assert_eq!(desk.told(), ["01-1 accepted", "01-1 succeeded"]);
+    // A day later it is forgotten; then the host starts with the clock of the day before.
+    desk.now.wall += 86_400_000;
+    assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
+    desk.succeed(2);
+    assert_eq!(desk.told(), ["01-2 succeeded"]);
+    desk.now.wall -= 86_400_000;
+    desk.send(&old);
+    assert_eq!((desk.told(), desk.acts.len()), (vec!["01-1 refused clock".to_owned()], 2));
+    // What is as far back as clocks may be is still remembered or over.
+    let mut desk = Desk::new("operate");
+    let old = desk.claims(restart("web"));
+    desk.send(&old);
+    desk.succeed(1);
+    desk.told();
+    for seconds in 1..200 {
+        desk.now.wall += 1000;
+        desk.command(Command::Pause { container: "cache".into() });
+        desk.now.wall -= SKEW * 1000;
+        desk.send(&old);
+        desk.now.wall += SKEW * 1000;
+        desk.told();
+        let restarts = desk.acts.iter().filter(|(_, act)| matches!(act, Act::Restart { .. })).count();
+        assert_eq!(restarts, 1, "after {seconds} s");
+        let ticket = desk.acts.last().unwrap().0;
+        desk.succeed(ticket);
+    }
+}
+
+// E5
+#[test]
 fn after_a_crash_nothing_is_done_again_and_nothing_ends_without_a_word() {
     let mut desk = Desk::new("operate");
     let (web, cache) = (desk.claims(restart("web")), desk.claims(Command::Pause { container: "cache".into() }));
     desk.send(&web);
     desk.send(&cache);
     desk.succeed(2);
-    let journal = Journal::read(&desk.journal).unwrap();
+    let journal = read(&desk.journal);
     let Desk { key, commands, .. } = desk;
     let mut after = Desk::with(key, commands.rules, journal);
     assert_eq!(after.told(), ["01-1 failed interrupted", "01-2 succeeded"]);
@@ -245,7 +285,7 @@ fn after_a_crash_nothing_is_done_again_and_nothing_ends_without_a_word() {
     assert_eq!((after.told().len(), after.acts.len()), (2, 0));
     // What the broker has taken is not told a third time.
     after.settle();
-    let journal = Journal::read(&after.commands.journal.to_bytes()).unwrap();
+    let journal = read(&after.commands.journal.to_bytes());
     let Desk { key, commands, .. } = after;
     let mut again = Desk::with(key, commands.rules, journal);
     assert!(again.told().is_empty());
