@@ -15,6 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::commanding::State;
+
 /// All metrics of the bridge.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -37,6 +39,7 @@ pub(crate) struct Metrics {
     commits: Histogram,
     commit_failures: Counter,
     queues: Family<Queue, Gauge>,
+    commands: Family<Ended, Counter>,
     upstream_up: Gauge,
     last_beats: Family<Agent, Gauge<f64, AtomicU64>>,
     relayed: Family<Agent, Gauge>,
@@ -50,6 +53,11 @@ struct Channel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Queue {
     queue: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -126,11 +134,15 @@ impl Metrics {
             commits: Histogram::new(BUCKETS),
             commit_failures: Counter::default(),
             queues: Family::default(),
+            commands: Family::default(),
             upstream_up: Gauge::default(),
             last_beats: Family::default(),
             relayed: Family::default(),
         };
         metrics.register();
+        for state in State::ENDS {
+            drop(metrics.commands.get_or_create(&Ended { state: state.as_str() }));
+        }
         if upstream {
             metrics.register_upstream();
         }
@@ -162,6 +174,7 @@ impl Metrics {
         all.register("store_up", "Whether the last commit succeeded", self.store_up.clone());
         all.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commits.clone());
         all.register("store_commit_failures", "Commits that failed since the start", self.commit_failures.clone());
+        all.register("commands", "Commands that have ended since the start", self.commands.clone());
         all.register("queue_depth", "What waits", self.queues.clone());
     }
 
@@ -192,6 +205,11 @@ impl Metrics {
     /// A commit has failed.
     pub(crate) fn commit_failed(&self) {
         self.commit_failures.inc();
+    }
+
+    /// A command has ended.
+    pub(crate) fn commanded(&self, state: State) {
+        self.commands.get_or_create(&Ended { state: state.as_str() }).inc();
     }
 
     /// A connection to the broker stands.
@@ -262,6 +280,7 @@ mod tests {
         metrics.committed(7, 1, Duration::from_millis(3));
         metrics.repeated(1);
         metrics.foreign();
+        metrics.commanded(State::Refused);
         let relay = |agent: &str, last_beat| RelayReading { agent: agent.to_owned(), relayed: true, last_beat };
         let mut reading = Reading {
             agents: 3,
@@ -292,6 +311,8 @@ mod tests {
             "radar_store_up 0\n",
             "radar_store_commit_seconds_bucket{le=\"0.005\"} 1\n",
             "radar_queue_depth{queue=\"batch\"} 6\n",
+            "radar_commands_total{state=\"succeeded\"} 0\n",
+            "radar_commands_total{state=\"refused\"} 1\n",
             "radar_upstream_up 1\n",
             "radar_upstream_last_beat_timestamp_seconds{agent=\"pi-kitchen\"} 1795228544.25\n",
             "radar_upstream_relayed{agent=\"pi-old\"} 1\n",

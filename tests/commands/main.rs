@@ -108,7 +108,7 @@ fn status() -> Status {
         at: 1,
         agent: AgentFacts::default(),
         engine: None,
-        can: Vec::new(),
+        can: vec!["commands".into()],
         allows: Vec::new(),
         warnings: Vec::new(),
     }

@@ -29,6 +29,9 @@ impl State {
     const ALL: [Self; 7] =
         [Self::Issued, Self::Accepted, Self::Progress, Self::Succeeded, Self::Failed, Self::Refused, Self::Unknown];
 
+    /// How a command ends.
+    pub const ENDS: [Self; 4] = [Self::Succeeded, Self::Failed, Self::Refused, Self::Unknown];
+
     /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -97,6 +97,7 @@ impl Shell {
             }
             Effect::Tell(news) => {
                 if news.state.is_final() {
+                    self.metrics.commanded(news.state);
                     if let Some(replies) = self.commands.waiting.remove(&news.jti) {
                         // Who has gone meanwhile reads it in the audit.
                         let _ = replies.try_send(Reply::News(*news));
