@@ -38,6 +38,9 @@ const WILL_DELAY: Duration = Duration::from_secs(3);
 const MEMORY: &str =
     "events are kept in memory only, since there is no data directory: set DATA_DIR to one that this user can write";
 
+/// What is told where commands were to be taken and there is no data directory.
+const NO_COMMANDS: &str = "AGENT_COMMAND_KEY is set, but no command is taken, since none can be noted on a disk before it is done: set DATA_DIR";
+
 /// How long the goodbye may take.
 const DISCONNECT: Duration = Duration::from_secs(2);
 
@@ -89,7 +92,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
     let memory = directory.is_none().then(|| MEMORY.to_owned());
     let moved = identity.moved.then(|| moved_text(&identity.id, path));
-    let warnings: Vec<String> = memory.into_iter().chain(moved).collect();
+    let commanded = !settings.agent.agent_command_key.0.is_empty() && directory.is_none();
+    let no_commands = commanded.then(|| NO_COMMANDS.to_owned());
+    let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(moved).collect();
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut kept = directory.as_ref().map(Directory::take).unwrap_or_default();
     if identity.moved {
