@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-
 use radar_link::mqtt::{Delivery, Notice, PublishError, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
@@ -25,6 +24,7 @@ pub mod commands;
 pub mod effect;
 pub mod inventory;
 pub mod keeping;
+mod obeying;
 pub mod opening;
 pub mod outbox;
 pub mod presence;
@@ -50,9 +50,6 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// How much older than the truth the cursor file is: what a broker lost in its last moments is read again.
 const CURSOR_MARGIN: i64 = 60 * 1_000_000_000;
-
-/// How many commands wait for the first list of the containers.
-const EARLY: usize = 32;
 
 /// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -284,15 +281,6 @@ impl Agent {
         }
     }
 
-    /// How writing the journal of commands went.
-    pub fn handle_commands_written(&mut self, result: Result<(), String>, now: Now) {
-        self.now = now;
-        if let Err(error) = &result {
-            self.say(Remark::CommandsUnwritten { error: error.clone() });
-        }
-        self.commands.handle_written(result, now);
-    }
-
     /// Asks the agent to end; [`Effect::Stopped`] follows within 5 s.
     pub fn handle_stop(&mut self, now: Now) {
         self.now = now;
@@ -389,32 +377,6 @@ impl Agent {
         }
     }
 
-    fn handle_command(&mut self, received: &Received) {
-        // The bridge tells that nothing came of it.
-        if self.stop.is_some() {
-            return;
-        }
-        match &self.life {
-            Life::Open { inventory, .. } if inventory.complete() || self.engine_down => {
-                self.commands.handle_message(&received.payload, received.retain, inventory.records(), self.now);
-            }
-            // What it is about may be there and not be known yet.
-            _ if self.early.len() < EARLY => self.early.push((received.payload.clone(), received.retain)),
-            _ => {}
-        }
-    }
-
-    /// Commands that came before the containers were known.
-    fn take_early(&mut self) {
-        if let Life::Open { inventory, .. } = &self.life
-            && (inventory.complete() || self.engine_down)
-        {
-            for (payload, retained) in std::mem::take(&mut self.early) {
-                self.commands.handle_message(&payload, retained, inventory.records(), self.now);
-            }
-        }
-    }
-
     fn handle_status(&mut self, payload: &[u8], content_type: Option<&str>) {
         if self.stop.is_some() {
             return;
@@ -468,17 +430,6 @@ impl Agent {
     /// Read once, for what an earlier life has left there; after that it would only be the echo of our own.
     fn snapshot_topic(&self) -> String {
         self.config.prefix.topic(&self.config.id, &Channel::Snapshot)
-    }
-
-    fn next_of_commands(&mut self) -> Option<Effect> {
-        Some(match self.commands.next_effect()? {
-            commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
-            commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
-            commands::Effect::Ignored { messages, reason } => Effect::Say(Remark::NotCommanded { messages, reason }),
-            commands::Effect::Told { who, what, state, reason } => {
-                Effect::Say(Remark::Commanded { who, what, state, reason })
-            }
-        })
     }
 
     fn next_write(&mut self) -> Option<Effect> {
