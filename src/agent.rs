@@ -239,6 +239,7 @@ impl Agent {
     pub fn handle_engine(&mut self, notice: EngineNotice, now: Now) {
         self.now = now;
         let notice = match notice {
+            EngineNotice::Told { ticket, piece } => return self.commands.handle_told(ticket, piece, now),
             EngineNotice::Acted { ticket, result } => return self.commands.handle_acted(ticket, result, now),
             notice => notice,
         };
@@ -261,7 +262,10 @@ impl Agent {
             EngineNotice::Event(event) => {
                 self.engine_read.get_or_insert(event.time);
             }
-            EngineNotice::Listed { .. } | EngineNotice::Inspected { .. } | EngineNotice::Acted { .. } => {}
+            EngineNotice::Listed { .. }
+            | EngineNotice::Inspected { .. }
+            | EngineNotice::Told { .. }
+            | EngineNotice::Acted { .. } => {}
         }
         if let Life::Open { inventory, .. } = &mut self.life {
             inventory.handle_notice(notice, now);

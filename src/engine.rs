@@ -220,6 +220,17 @@ impl Engine {
         self.acts.begin(ticket, act, time_out, self.labels.clone());
     }
 
+    /// Lets an act that has told something tell more.
+    pub fn more(&mut self, ticket: u64) {
+        self.acts.more(ticket);
+    }
+
+    /// Ends an act before its time; its [`Notice::Acted`] follows, with what it came to. What the engine was asked
+    /// for already may still have its effect.
+    pub fn cancel(&mut self, ticket: u64) {
+        self.acts.cancel(ticket);
+    }
+
     /// Opens the event stream anew, for a core that found out that it misses events.
     pub fn reopen(&mut self) {
         if matches!(self.link, Link::Open(_)) {

@@ -90,7 +90,7 @@ const OWN: &[Setting] = &[
         variable: "AGENT_ALLOW",
         default: Some("observe"),
         secret: false,
-        sentence: "What may be commanded: groups (observe; operate: start, stop, restart, kill, pause, unpause; manage: rename, remove; all) and single actions, separated by commas.",
+        sentence: "What may be commanded: groups (observe; operate: start, stop, restart, kill, pause, unpause; logs; manage: rename, remove, pull, prune, and all of images, networks and volumes; update; self-update; all) and single actions, separated by commas.",
     },
     Setting {
         key: "docker_host",

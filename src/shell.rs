@@ -212,6 +212,8 @@ impl Shell {
                         self.agent.handle_engine(Notice::Acted { ticket, result }, self.clock.now());
                     }
                 },
+                Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
+                Effect::Cancel { ticket } => self.engine.iter_mut().for_each(|engine| engine.cancel(ticket)),
                 Effect::WriteCursor(cursor) => {
                     if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
                         tracing::warn!("{error}; after a crash the engine's events are read from further back");

@@ -16,7 +16,7 @@ use radar_wire::container::{ContainerId, Record};
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
-use crate::engine::act::{Act, ActError, Done};
+use crate::engine::act::{Act, ActError, Done, Piece};
 
 pub mod journal;
 pub mod policy;
@@ -75,6 +75,10 @@ pub(super) enum Effect {
     Write(Vec<u8>),
     /// Have the engine do this, and hand its answer to [`Commands::handle_acted`].
     Act { ticket: u64, act: Act },
+    /// Let an act tell more.
+    More { ticket: u64 },
+    /// End an act before its time.
+    Cancel { ticket: u64 },
     /// So many messages were no commands of anybody who may ask, the last for this reason.
     Ignored { messages: u64, reason: String },
     /// A command was accepted or refused; for the log.
@@ -257,6 +261,12 @@ impl Commands {
             }
         }
         self.work();
+    }
+
+    /// An act that is under way tells something.
+    pub(super) fn handle_told(&mut self, ticket: u64, piece: Piece, _now: Now) {
+        let Piece::Log(_) = piece;
+        self.effects.push_back(Effect::More { ticket });
     }
 
     /// How the engine's work went.

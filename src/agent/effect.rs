@@ -53,6 +53,16 @@ pub enum Effect {
         /// What.
         act: Act,
     },
+    /// Let an act tell more, after a [`Notice::Told`](crate::engine::notice::Notice::Told).
+    More {
+        /// The act's.
+        ticket: u64,
+    },
+    /// End an act before its time.
+    Cancel {
+        /// The act's.
+        ticket: u64,
+    },
     /// Write the cursor file.
     WriteCursor(Cursor),
     /// Log this.

@@ -131,7 +131,7 @@ impl Inventory {
             Notice::Event(event) => self.event(event, now),
             Notice::Listed { ticket, result } => self.listed(ticket, result, now),
             Notice::Inspected { id, result } => self.inspected(id, result, now),
-            Notice::Acted { .. } => {}
+            Notice::Told { .. } | Notice::Acted { .. } => {}
         }
         self.handle_timeout(now);
     }

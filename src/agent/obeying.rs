@@ -49,6 +49,8 @@ impl Agent {
         Some(match self.commands.next_effect()? {
             commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
             commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
+            commands::Effect::More { ticket } => Effect::More { ticket },
+            commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },
             commands::Effect::Ignored { messages, reason } => Effect::Say(Remark::NotCommanded { messages, reason }),
             commands::Effect::Told { who, what, state, reason } => {
                 Effect::Say(Remark::Commanded { who, what, state, reason })

@@ -9,6 +9,8 @@ mod call;
 mod found;
 mod running;
 
+use radar_wire::command::LogPiece;
+
 pub(super) use running::Running;
 
 /// One call to the engine.
@@ -96,6 +98,13 @@ pub struct Done {
     pub result: Option<Value>,
 }
 
+/// What an act tells while it is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Some of a log, in order.
+    Log(Vec<LogPiece>),
+}
+
 /// Why an act was not performed, as far as is known: one that has timed out, or whose engine has gone away, may have
 /// had its effect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -118,6 +127,8 @@ pub enum ActErrorKind {
     Denied,
     /// The engine does not answer in time.
     TimedOut,
+    /// It was ended by who asked for it.
+    Cancelled,
     /// Everything else.
     Engine,
 }
@@ -131,6 +142,7 @@ impl ActErrorKind {
             Self::Conflict => "conflict",
             Self::Denied => "denied",
             Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
             Self::Engine => "engine",
         }
     }

@@ -7,7 +7,7 @@ use radar_wire::snapshot::HostFacts;
 use radar_wire::status::EngineFacts;
 use thiserror::Error;
 
-use super::act::{ActError, Done};
+use super::act::{ActError, Done, Piece};
 
 /// Something that the engine, or the way to it, told.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,14 @@ pub enum Notice {
         id: ContainerId,
         /// Its record.
         result: Result<Box<Record>, InspectError>,
+    },
+    /// An act that is under way tells something, and waits for [`Engine::more`](super::Engine::more) before it tells
+    /// more.
+    Told {
+        /// What the act was asked for with.
+        ticket: u64,
+        /// What it tells.
+        piece: Piece,
     },
     /// An act has ended. Every act does, also when the engine goes away meanwhile.
     Acted {

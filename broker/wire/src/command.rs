@@ -106,9 +106,143 @@ pub enum Command {
     Networks,
     /// List the volumes.
     Volumes,
+    /// Tell a container's log on `log/<jti>`, from the oldest line that is asked for on.
+    Logs {
+        /// Which.
+        container: Box<str>,
+        /// The last so many lines; all when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tail: Option<u32>,
+        /// Not what is older, in milliseconds since 1970 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<i64>,
+        /// Not what is newer, in milliseconds since 1970 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+        /// Each line with the engine's time before it.
+        #[serde(default)]
+        timestamps: bool,
+        /// Go on with what the container will write, until [`Command::Cancel`], or until nobody listens.
+        #[serde(default)]
+        follow: bool,
+        /// End after so many bytes of text; the agent's own bound when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// End a log stream, or samples, before their time.
+    Cancel {
+        /// The command that asked for them.
+        jti: Box<str>,
+    },
+    /// Publish samples on `stats` for a while.
+    Stats {
+        /// For how many seconds.
+        seconds: u32,
+        /// Seconds between two samples; 2 when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interval: Option<u32>,
+    },
+    /// Pull an image.
+    Pull {
+        /// Its name, with a tag or a digest.
+        image: Box<str>,
+    },
+    /// Remove an image, or a name of it.
+    RemoveImage {
+        /// Its name or id.
+        image: Box<str>,
+        /// Also where a stopped container uses it, or it has several names.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Create a network.
+    CreateNetwork {
+        /// Its name.
+        network: Box<str>,
+        /// Its driver; the engine's own choice when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        driver: Option<Box<str>>,
+        /// Without a way to the outside.
+        #[serde(default)]
+        internal: bool,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// Its name or id.
+        network: Box<str>,
+    },
+    /// Create a volume.
+    CreateVolume {
+        /// Its name.
+        volume: Box<str>,
+        /// Its driver; the engine's own choice when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        driver: Option<Box<str>>,
+    },
+    /// Remove a volume.
+    RemoveVolume {
+        /// Its name.
+        volume: Box<str>,
+    },
+    /// Remove what nothing uses.
+    Prune {
+        /// Of which kind.
+        what: Prunable,
+        /// Also images that have a name, and volumes that have one.
+        #[serde(default)]
+        all: bool,
+    },
+    /// Replace a container by one of a newer image, or of another, and go back when the new one does not work.
+    Update {
+        /// Which.
+        container: Box<str>,
+        /// The image; the one that it was made from when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<Box<str>>,
+        /// Tell what would be done, and do nothing but the pull's question.
+        #[serde(default)]
+        dry_run: bool,
+        /// Seconds that the new one has to be healthy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patience: Option<u32>,
+    },
+    /// Replace the agent itself by another version, and go back when that one does not reach the broker.
+    SelfUpdate {
+        /// Where the agent runs in a container: the image.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<Box<str>>,
+        /// Where it is a program of the host: where the new one is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<Program>,
+        /// Seconds that the new one has to be online at the broker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patience: Option<u32>,
+    },
     /// Something that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// What can be pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "they say it themselves")]
+pub enum Prunable {
+    Containers,
+    Images,
+    Networks,
+    Volumes,
+}
+
+/// A program to download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// From where: `http://` or `https://`.
+    pub url: Box<str>,
+    /// The SHA-256 of its bytes, in 64 hexadecimal digits.
+    pub sha256: Box<str>,
+    /// The release key's Ed25519 signature of those 32 bytes, in base64url.
+    pub signature: Box<str>,
 }
 
 impl Command {
@@ -129,6 +263,18 @@ impl Command {
             Self::Images => "images",
             Self::Networks => "networks",
             Self::Volumes => "volumes",
+            Self::Logs { .. } => "logs",
+            Self::Cancel { .. } => "cancel",
+            Self::Stats { .. } => "stats",
+            Self::Pull { .. } => "pull",
+            Self::RemoveImage { .. } => "remove-image",
+            Self::CreateNetwork { .. } => "create-network",
+            Self::RemoveNetwork { .. } => "remove-network",
+            Self::CreateVolume { .. } => "create-volume",
+            Self::RemoveVolume { .. } => "remove-volume",
+            Self::Prune { .. } => "prune",
+            Self::Update { .. } => "update",
+            Self::SelfUpdate { .. } => "self-update",
             Self::Unknown => "unknown",
         }
     }
@@ -146,8 +292,23 @@ impl Command {
             | Self::Rename { container, .. }
             | Self::Remove { container, .. }
             | Self::Inspect { container }
-            | Self::Top { container } => Some(container),
-            Self::Images | Self::Networks | Self::Volumes | Self::Unknown => None,
+            | Self::Top { container }
+            | Self::Logs { container, .. }
+            | Self::Update { container, .. } => Some(container),
+            Self::Images
+            | Self::Networks
+            | Self::Volumes
+            | Self::Cancel { .. }
+            | Self::Stats { .. }
+            | Self::Pull { .. }
+            | Self::RemoveImage { .. }
+            | Self::CreateNetwork { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::CreateVolume { .. }
+            | Self::RemoveVolume { .. }
+            | Self::Prune { .. }
+            | Self::SelfUpdate { .. }
+            | Self::Unknown => None,
         }
     }
 }
@@ -221,19 +382,28 @@ impl From<Progress> for String {
     }
 }
 
-/// A piece of a log stream.
+/// A part of a log stream, which has the same name as the command that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogChunk {
     /// Counts the chunks of a stream from 0.
     pub number: u64,
-    /// `stdout` or `stderr`.
-    pub stream: Box<str>,
-    /// The text.
-    #[serde(default, skip_serializing_if = "str::is_empty")]
-    pub text: Box<str>,
-    /// Why the stream ends with this chunk; none when it goes on.
+    /// What was written, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<LogPiece>,
+    /// Why the stream ends with this chunk (`end`, `cancelled`, `limit`, …); none when it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Box<str>>,
 }
 
-impl Payload for LogChunk {}
+impl Payload for LogChunk {
+    const MAX: usize = 128 * 1024;
+}
+
+/// Text that was written to one stream in one go; of a line that is long, or not ended yet, a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPiece {
+    /// `stdout` or `stderr`; what a terminal shows is `stdout`.
+    pub stream: Box<str>,
+    /// The text; bytes that are no UTF-8 are U+FFFD.
+    pub text: Box<str>,
+}

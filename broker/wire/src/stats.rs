@@ -26,6 +26,9 @@ impl Payload for Stats {
 pub struct ContainerUsage {
     /// The container.
     pub id: ContainerId,
+    /// The engine's time in nanoseconds at which it was read; the sample's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
     /// What it uses.
     pub usage: Usage,
 }

@@ -7,10 +7,26 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// The groups and what is in them; `all` is every action there is.
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("observe", &["inspect", "top", "images", "networks", "volumes"]),
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("observe", &["inspect", "top", "images", "networks", "volumes", "stats"]),
     ("operate", &["start", "stop", "restart", "kill", "pause", "unpause"]),
-    ("manage", &["rename", "remove"]),
+    ("logs", &["logs"]),
+    (
+        "manage",
+        &[
+            "rename",
+            "remove",
+            "pull",
+            "prune",
+            "remove-image",
+            "create-network",
+            "remove-network",
+            "create-volume",
+            "remove-volume",
+        ],
+    ),
+    ("update", &["update"]),
+    ("self-update", &["self-update"]),
 ];
 const ALL: &str = "all";
 
@@ -32,7 +48,7 @@ pub struct Policy {
 /// A word that is neither an action nor a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no action and no group; use observe, operate, manage, all, or actions such as start, restart or inspect"
+    "`{0}` is no action and no group; use observe, operate, logs, manage, update, self-update, all, or actions such as start, restart or inspect"
 )]
 pub struct PolicyError(String);
 
@@ -72,7 +88,7 @@ pub(super) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
 
 /// What a protected container is protected from.
 pub(super) fn harms(action: &str) -> bool {
-    ["stop", "restart", "kill", "pause", "rename", "remove"].contains(&action)
+    ["stop", "restart", "kill", "pause", "rename", "remove", "update"].contains(&action)
 }
 
 /// The actions that a label names; a word that is none is passed over.

@@ -16,6 +16,7 @@ use radar_wire::container::ContainerId;
 
 use super::super::failure::{Failure, text};
 use super::super::record::{Labels, cut_to};
+use super::running::Teller;
 use super::{Act, ActError, ActErrorKind, Done, found};
 
 /// The most bytes of an error's text.
@@ -28,7 +29,13 @@ const GRACE: Duration = Duration::from_secs(10);
 const LATER: Duration = Duration::from_secs(2);
 
 /// Performs an act within this time, and the time that a container has for its end.
-pub(super) async fn perform(docker: Docker, act: Act, time_out: Duration, labels: Labels) -> Result<Done, ActError> {
+pub(super) async fn perform(
+    docker: Docker,
+    act: Act,
+    time_out: Duration,
+    labels: Labels,
+    teller: Teller,
+) -> Result<Done, ActError> {
     let clock = Clock::start();
     let docker = docker.with_timeout(time_out.saturating_add(LATER));
     let before = within(time_out, Before::ask(&docker, &act)).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ciborium::Value;
-use radar_wire::command::{LogChunk, Outcome, Progress};
+use radar_wire::command::{LogChunk, LogPiece, Outcome, Progress};
 use radar_wire::container::{ContainerId, Health, Mount, Network, Port, Record, State};
 use radar_wire::enroll::Enroll;
 use radar_wire::event::{Action, Event};
@@ -174,10 +174,12 @@ pub(crate) fn outcome() -> Outcome {
 }
 
 pub(crate) fn log_chunk() -> LogChunk {
-    LogChunk { number: 7, stream: "stderr".into(), text: "done\n".into(), end: Some("stopped".into()) }
+    let pieces = [("stdout", "done\n"), ("stderr", "töö\n")];
+    let pieces = pieces.map(|(stream, text)| LogPiece { stream: stream.into(), text: text.into() });
+    LogChunk { number: 7, pieces: pieces.into(), end: Some("end".into()) }
 }
 
 pub(crate) fn stats() -> Stats {
     let usage = Usage { cpu: Some(5), memory: Some(6), ..Usage::default() };
-    Stats { at: AT, host: usage.clone(), containers: vec![ContainerUsage { id: id(0xa1), usage }] }
+    Stats { at: AT, host: usage.clone(), containers: vec![ContainerUsage { id: id(0xa1), time: None, usage }] }
 }
