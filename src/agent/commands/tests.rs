@@ -34,6 +34,8 @@ struct Desk {
     disk: Result<(), String>,
     /// What was done, by the engine's words.
     acts: Vec<(u64, Act)>,
+    /// What else the engine was asked for.
+    engine: Vec<String>,
     said: Vec<String>,
     journal: Vec<u8>,
     names: u32,
@@ -60,6 +62,7 @@ impl Desk {
             now,
             disk: Ok(()),
             acts: Vec::new(),
+            engine: Vec::new(),
             said: Vec::new(),
             journal: Vec::new(),
             names: 0,
@@ -105,6 +108,8 @@ impl Desk {
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
                 Effect::Told { .. } => {}
+                Effect::More { ticket } => self.engine.push(format!("more {ticket}")),
+                Effect::Cancel { ticket } => self.engine.push(format!("cancel {ticket}")),
             }
         }
     }
@@ -388,6 +393,6 @@ fn an_outcome_that_is_not_taken_is_told_again() {
     desk.commands.handle_taken(first);
     desk.commands.handle_not_taken(second);
     assert_eq!(desk.commands.next_outcome().unwrap().0, second);
-    desk.commands.handle_away();
+    desk.commands.handle_away(desk.now);
     assert_eq!(desk.told(), ["01-1 succeeded"]);
 }

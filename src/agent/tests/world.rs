@@ -286,6 +286,8 @@ impl World {
                     "commands noted".to_owned()
                 }
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
+                Effect::More { ticket } => format!("more {ticket}"),
+                Effect::Cancel { ticket } => format!("cancel {ticket}"),
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
