@@ -305,7 +305,8 @@ impl Streams {
         }
         let (state, reason) = end.outcome(stream.asked);
         let number = |number: u64| Value::from(number);
-        let result = [("chunks", number(stream.chunks)), ("bytes", number(stream.bytes)), ("end", (*end.word()).into())];
+        let result =
+            [("chunks", number(stream.chunks)), ("bytes", number(stream.bytes)), ("end", (*end.word()).into())];
         let result = Value::Map(result.map(|(key, value)| (key.into(), value)).to_vec());
         self.effects.push_back(Effect::Ended { jti: stream.jti, state, reason, result });
     }

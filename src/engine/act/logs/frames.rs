@@ -185,8 +185,8 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use radar_wire::command::{LogChunk, LogPiece};
     use radar_wire::codec;
+    use radar_wire::command::{LogChunk, LogPiece};
 
     use super::super::page::MOST;
     use super::*;
@@ -277,7 +277,7 @@ mod tests {
     // PS4
     #[test]
     fn no_page_is_larger_than_a_chunk_whatever_is_written() {
-        let lines: Vec<u8> = (0..20_000).flat_map(|n| frame(1 + n % 2, b"\n")).collect();
+        let lines: Vec<u8> = (0..20_000).flat_map(|n| frame(1 + u8::from(n % 2 == 0), b"\n")).collect();
         let odd = frame(1, &vec![0xff; 200_000]);
         let long = frame(2, "€".repeat(100_000).as_bytes());
         for (bytes, most_pieces) in [(lines, 1000), (odd, 1), (long, 1)] {
