@@ -11,21 +11,25 @@ pub(super) const BURST: u64 = 4 * RATE;
 pub(super) struct Pace {
     /// When the bucket would be full again.
     full: Duration,
-    /// Since when it is empty after everything that goes through.
+    /// Since when there was no pause, but something that had to wait.
     held: Option<Duration>,
 }
+
+/// What was held back has paused when so much could follow at once; a machine that is busy pauses for less.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Pace {
     /// So many bytes have gone through; until when nothing may follow.
     pub(super) fn spend(&mut self, bytes: u64, now: Duration) -> Option<Duration> {
         self.full = self.full.max(now) + time(bytes);
         let free = self.full.saturating_sub(time(BURST));
-        if free > now {
-            self.held.get_or_insert(now);
-            return Some(free);
+        if free + PAUSE <= now {
+            self.held = None;
         }
-        self.held = None;
-        None
+        (free > now).then(|| {
+            self.held.get_or_insert(now);
+            free
+        })
     }
 
     /// For how long it holds back.

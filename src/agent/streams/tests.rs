@@ -330,6 +330,13 @@ fn a_firehose_is_cut_and_says_so() {
     assert!(poured.abs_diff(expect) < expect / 50, "{poured} bytes");
     assert_eq!(desk.chunks.last().unwrap().1.end.as_deref(), Some("firehose"));
     assert_eq!(desk.streams.len(), 0);
+    // One on a machine that is busy now and then is none the less one.
+    let mut desk = Desk::with(FOLLOW);
+    for _ in 0..20 {
+        pour(&mut desk, Duration::from_secs(1));
+        desk.wait(Duration::from_millis(300));
+    }
+    assert_eq!(desk.streams.len(), 0);
     let (state, reason) = End::Firehose.outcome(FOLLOW);
     assert!(state == Progress::Succeeded && reason.unwrap().starts_with("cut: "));
 }

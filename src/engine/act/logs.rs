@@ -11,14 +11,14 @@
 //! U+FFFD where a part ends in the middle of a character; it ends every line, also the last one; a file in which it
 //! cannot read on ends the act. When a container that is followed ends or is removed, that is the end of its log.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::InspectContainerOptions;
 use bytes::{Buf, Bytes};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use radar_wire::container::ContainerId;
 
 use super::super::moment;
@@ -73,7 +73,7 @@ pub(super) async fn tell(
                 break None;
             }
             // What is not there yet is not waited for once there is something to tell.
-            let next = if page.is_empty() { Some(log.next().await) } else { log.next().now_or_never() };
+            let next = if page.is_empty() { Some(log.next().await) } else { at_once(log.as_mut()).await };
             match next {
                 Some(Some(Ok(more))) => bytes = more,
                 Some(Some(Err(error))) => break Some(Err(error.into())),
@@ -93,9 +93,21 @@ pub(super) async fn tell(
     }
 }
 
+/// What the stream has by now. Its connection is a task of its own, which hands over one write of the engine at a time,
+/// also when more has arrived; so it gets a turn.
+async fn at_once<S: Stream>(mut log: Pin<&mut S>) -> Option<Option<S::Item>> {
+    match log.next().now_or_never() {
+        None => {
+            tokio::task::yield_now().await;
+            log.next().now_or_never()
+        }
+        next => next,
+    }
+}
+
 /// The log's bytes, by the one request of the client that hands on an answer's bytes as they are, turned into the one
 /// for a log before it is sent. Dropping it closes the connection.
-fn open(docker: Docker, id: &str, wanted: &Wanted) -> impl futures_util::Stream<Item = Result<Bytes, Error>> + use<> {
+fn open(docker: Docker, id: &str, wanted: &Wanted) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
     let query = query(wanted);
     let docker = docker.with_request_modifier(move |mut request| {
         let uri = request.uri().to_string().replacen("/export", &query, 1);
