@@ -179,7 +179,9 @@ async fn a_download_is_complete() -> Result<()> {
 // PS4
 #[tokio::test]
 async fn a_firehose_is_cut_with_a_notice_and_events_go_on_meanwhile() -> Result<()> {
-    let stage = Stage::set("yes 'a line that is written without end'").await?;
+    // 4 MB in a second, in long lines: of short ones a busy engine takes less.
+    let line = "x".repeat(3999);
+    let stage = Stage::set(&format!("while :; do yes {line} | head -n 100; usleep 100000; done")).await?;
     let tap = stage.listen("01-1").await?;
     let events = stage.broker.tap(&["radar/v1/pi/event"]).await?;
     stage.follow("01-1").await?;
