@@ -32,6 +32,7 @@ pub mod publishing;
 pub mod remark;
 pub mod resend;
 pub mod spool;
+mod streams;
 mod telling;
 
 use commands::{Commands, Rules};
@@ -187,8 +188,9 @@ impl Agent {
     pub fn handle_broker(&mut self, notice: Notice, now: Now) {
         self.now = now;
         match notice {
-            Notice::Connected { number, window, .. } => {
+            Notice::Connected { number, window, max_packet, .. } => {
                 self.publishing.handle_connected(usize::from(window), now.mono);
+                self.commands.handle_connected(max_packet);
                 self.presence.handle_connected(number);
                 let resumed = std::mem::replace(&mut self.was_connected, true);
                 self.away = None;
@@ -198,7 +200,7 @@ impl Agent {
                 let connected = self.publishing.handle_away();
                 self.outbox.take_all_back();
                 self.asks.clear();
-                self.commands.handle_away();
+                self.commands.handle_away(now);
                 self.presence.handle_away();
                 if let Some(keeping) = self.keeping.as_mut().filter(|_| connected) {
                     keeping.handle_away();
@@ -290,6 +292,7 @@ impl Agent {
         self.now = now;
         if self.stop.is_none() {
             self.say(Remark::Stopping);
+            self.commands.handle_stop(now);
             self.stop = Some(Stop::Flushing { until: now.mono + FLUSH, give_up: now.mono + GOODBYE });
         }
     }
@@ -303,6 +306,7 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
+        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {
@@ -329,7 +333,8 @@ impl Agent {
         };
         let keeping = self.keeping.as_ref().and_then(Keeping::poll_timeout);
         // What is due by now and was not done waits for something else than time.
-        let own = [self.presence.poll_timeout(), self.publish_timeout(), self.cursor_timeout()];
+        let (commands, presence) = (self.commands.poll_timeout(), self.presence.poll_timeout());
+        let own = [commands, presence, self.publish_timeout(), self.cursor_timeout()];
         let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
         own.chain(life).chain(stop).chain(keeping).min()
     }

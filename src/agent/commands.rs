@@ -4,7 +4,8 @@
 //!
 //! A command that is accepted is in the [`journal`] on the disk before anything is done. After a crash what was under
 //! way ends as interrupted; what comes again is not done again, and its outcome is told again. Commands about one
-//! container are done one after the other, those about different ones beside each other.
+//! container are done one after the other, those about different ones beside each other; a log is told beside all
+//! ([`streaming`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -16,14 +17,17 @@ use radar_wire::container::{ContainerId, Record};
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
-use crate::engine::act::{Act, ActError, Done, Piece};
+use super::streams::Streams;
+use crate::engine::act::{Act, ActError, Done};
 
 pub mod journal;
 pub mod policy;
+mod streaming;
 mod target;
 
 use journal::Journal;
 use policy::Policy;
+use streaming::Task;
 use target::Target;
 
 /// How far the bridge's clock and ours may be apart, in seconds.
@@ -89,7 +93,7 @@ pub(super) enum Effect {
 #[derive(Debug)]
 struct Accepted {
     jti: Box<str>,
-    act: Act,
+    task: Task,
     target: Target,
 }
 
@@ -107,6 +111,7 @@ pub(super) struct Commands {
     fresh: Vec<Accepted>,
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
     working: BTreeMap<u64, (Box<str>, Target)>,
+    streams: Streams,
     tickets: u64,
     /// What the broker is to be told, in order; the number names it while it is under way.
     outcomes: VecDeque<(u64, bool, Outcome)>,
@@ -128,6 +133,7 @@ impl Commands {
             fresh: Vec::new(),
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
+            streams: Streams::new(),
             tickets: 0,
             outcomes: VecDeque::new(),
             numbers: 0,
@@ -217,7 +223,9 @@ impl Commands {
             Some(named) => Some(target::find(records.iter(), named).map_err(failed)?),
         };
         let labels = record.map(|record| &record.labels);
-        self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
+        if !matches!(claims.cmd, Command::Cancel { .. }) {
+            self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
+        }
         if let Some(record) = record.filter(|_| policy::harms(word)) {
             let own = self.rules.own.as_deref().is_some_and(|own| record.id.to_string().starts_with(own));
             if own || policy::is_protected(&record.labels) {
@@ -226,21 +234,22 @@ impl Commands {
             }
         }
         let target = record.map_or(Target::Host, |record| Target::Container(record.id));
+        let task = Task::of(&claims.cmd, record.map(|record| record.id))
+            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
         let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
             + self.fresh.iter().filter(|other| other.target == target).count();
-        if ahead >= PER_TARGET || waiting >= WAITING {
+        if task.queues() && ahead >= PER_TARGET || waiting >= WAITING {
             return Err(refused("busy: too many commands wait already".to_owned()));
         }
-        let act = target::act(&claims.cmd, record.map(|record| record.id))
-            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
+        self.check_streams(&task).map_err(refused)?;
         let until = claims.exp.saturating_add(SKEW);
         if !self.journal.accept(&claims.jti, until, seconds) {
             return Err(refused("busy: too many commands are remembered".to_owned()));
         }
         self.unwritten = true;
         self.log(claims, Progress::Accepted, None);
-        Ok(Accepted { jti: claims.jti.as_str().into(), act, target })
+        Ok(Accepted { jti: claims.jti.as_str().into(), task, target })
     }
 
     /// How writing the journal went.
@@ -256,21 +265,23 @@ impl Commands {
                 }
             };
             self.tell(Outcome { jti: accepted.jti.clone(), at: now.wall, state, reason, result: None });
-            if result.is_ok() {
+            if result.is_err() {
+                continue;
+            }
+            if accepted.task.queues() {
                 self.waiting.entry(accepted.target).or_default().push_back(accepted);
+            } else {
+                self.begin(accepted, now);
             }
         }
         self.work();
     }
 
-    /// An act that is under way tells something.
-    pub(super) fn handle_told(&mut self, ticket: u64, piece: Piece, _now: Now) {
-        let Piece::Log(_) = piece;
-        self.effects.push_back(Effect::More { ticket });
-    }
-
     /// How the engine's work went.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
+        if self.streams.handle_acted(ticket, &result) {
+            return;
+        }
         let Some((jti, _)) = self.working.remove(&ticket) else { return };
         match result {
             Ok(Done { changed, result }) => {
@@ -321,8 +332,10 @@ impl Commands {
     }
 
     /// The connection is gone, with all that was under way on it.
-    pub(super) fn handle_away(&mut self) {
+    pub(super) fn handle_away(&mut self, now: Now) {
         self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
+        self.streams.handle_away();
+        self.settle(now);
     }
 
     /// What is to be done next.
@@ -335,7 +348,8 @@ impl Commands {
 
     /// Whether nothing is under way, and all is told.
     pub(super) fn is_idle(&self) -> bool {
-        self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty() && self.outcomes.is_empty()
+        let working = !self.working.is_empty() || !self.fresh.is_empty() || !self.waiting.is_empty();
+        !working && self.streams.len() == 0 && self.outcomes.is_empty()
     }
 
     fn work(&mut self) {
@@ -347,7 +361,7 @@ impl Commands {
             if queue.is_empty() {
                 self.waiting.remove(&target);
             }
-            let Some(Accepted { jti, act, target }) = next else { continue };
+            let Some(Accepted { jti, task: Task::Act(act), target }) = next else { continue };
             self.tickets += 1;
             self.working.insert(self.tickets, (jti, target));
             self.effects.push_back(Effect::Act { ticket: self.tickets, act });

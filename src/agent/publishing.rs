@@ -1,6 +1,6 @@
 //! What goes to the broker, in which order, and what comes of it. Everything shares one window:
-//! the status first, then the token, what the bridge asked for, the events in order, and the snapshot
-//! when no unsent event precedes it. What the broker refuses is said once and tried again slowly. While no
+//! the status first, then the token, what the bridge asked for, the events in order, the snapshot
+//! when no unsent event precedes it, and logs. What the broker refuses is said once and tried again slowly. While no
 //! bridge listens the events stay in the outbox, and one of them asks now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use radar_wire::topic::Channel;
 
 use super::outbox::Name;
 use super::remark::Remark;
+use super::streams::{self, Chunk};
 use super::{Agent, Effect, Life, Stop};
 
 /// How long what was refused is left alone.
@@ -50,6 +51,7 @@ pub enum Class {
     Event,
     Outcome,
     Snapshot,
+    Log,
 }
 
 impl fmt::Display for Class {
@@ -60,6 +62,7 @@ impl fmt::Display for Class {
             Self::Event => "event",
             Self::Outcome => "outcome",
             Self::Snapshot => "snapshot",
+            Self::Log => "log",
         })
     }
 }
@@ -74,6 +77,7 @@ enum Flight {
     Event(Name),
     Outcome(u64),
     Snapshot,
+    Chunk(u64),
 }
 
 impl Flight {
@@ -84,6 +88,7 @@ impl Flight {
             Self::Answer | Self::Event(_) => Class::Event,
             Self::Outcome(_) => Class::Outcome,
             Self::Snapshot => Class::Snapshot,
+            Self::Chunk(_) => Class::Log,
         }
     }
 }
@@ -179,6 +184,9 @@ impl Agent {
     pub(super) fn handle_delivered(&mut self, key: u64, outcome: Delivery) {
         self.publishing.blocked = false;
         let Some(flight) = self.publishing.in_flight.remove(&key) else { return };
+        if let Flight::Chunk(ticket) = flight {
+            return self.commands.handle_chunk(ticket, outcome, self.now);
+        }
         let class = flight.class();
         let heard = match outcome {
             Delivery::Accepted => true,
@@ -210,7 +218,7 @@ impl Agent {
             }
             Flight::Goodbye => self.stop = Some(Stop::Left),
             Flight::Snapshot => self.publishing.too_large = None,
-            Flight::Status(_) | Flight::Answer => {}
+            Flight::Status(_) | Flight::Answer | Flight::Chunk(_) => {}
         }
     }
 
@@ -231,6 +239,7 @@ impl Agent {
             }
             Flight::Snapshot => self.snapshot_too_large(size as usize, max as usize),
             Flight::Answer => {}
+            Flight::Chunk(ticket) => self.commands.handle_chunk_too_large(ticket, self.now),
             Flight::Outcome(number) => {
                 let why = format!("the result has {size} bytes, and the broker takes {max}");
                 self.commands.handle_too_large(number, &why);
@@ -256,6 +265,7 @@ impl Agent {
                 self.presence.handle_refused(reason, at);
             }
             Flight::Outcome(number) => self.commands.handle_not_taken(number),
+            Flight::Chunk(ticket) => self.commands.handle_chunk_not_taken(ticket),
             Flight::Snapshot => self.publishing.snapshot_owed = true,
             Flight::Goodbye => self.stop = Some(Stop::Left),
             Flight::Enroll | Flight::Answer => {}
@@ -310,7 +320,8 @@ impl Agent {
             .or_else(|| self.next_answer())
             .or_else(|| self.next_event())
             .or_else(|| self.next_goodbye())
-            .or_else(|| self.next_snapshot())?;
+            .or_else(|| self.next_snapshot())
+            .or_else(|| self.next_chunk())?;
         self.publishing.key += 1;
         let key = self.publishing.key;
         self.publishing.in_flight.insert(key, flight);
@@ -426,6 +437,15 @@ impl Agent {
             }
             Err(_) => None,
         }
+    }
+
+    fn next_chunk(&mut self) -> Option<(Flight, Message)> {
+        if matches!(self.stop, Some(Stop::Leaving { .. } | Stop::Left | Stop::Done)) {
+            return None;
+        }
+        let Chunk { ticket, channel, bytes } = self.commands.next_chunk(self.now)?;
+        let message = self.message(&channel, ContentType::Cbor, bytes, false);
+        Some((Flight::Chunk(ticket), Message { expiry: Some(streams::EXPIRY), ..message }))
     }
 
     fn snapshot_too_large(&mut self, size: usize, max: usize) {

@@ -1,6 +1,7 @@
 //! Scripts: what comes in, line by line (`+100` is 100 ms), and what the agent does.
 
 mod commanded;
+mod logged;
 mod opening;
 mod outages;
 mod presence;

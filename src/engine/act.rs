@@ -7,6 +7,7 @@ use thiserror::Error;
 
 mod call;
 mod found;
+mod logs;
 mod running;
 
 use radar_wire::command::LogPiece;
@@ -86,6 +87,22 @@ pub enum Act {
     /// List the volumes: `volumes`, each with `name`, `driver`, `scope`, `created` and, where the engine tells, `size`
     /// and `in_use`.
     Volumes,
+    /// Tell a container's log, in [`Piece::Log`]; times in milliseconds since 1970 UTC, both inclusive. It ends with the
+    /// log.
+    Logs {
+        /// Which.
+        id: ContainerId,
+        /// The last so many lines; all when absent.
+        tail: Option<u32>,
+        /// Not what is older.
+        since: Option<i64>,
+        /// Not what is newer.
+        until: Option<i64>,
+        /// Each line with the engine's time before it.
+        timestamps: bool,
+        /// Go on with what the container will write, for as long as it runs.
+        follow: bool,
+    },
 }
 
 /// An act that the engine has performed.
@@ -101,7 +118,7 @@ pub struct Done {
 /// What an act tells while it is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Some of a log, in order.
+    /// Some of a log, in order: what was there at once, at most 32 KiB of text.
     Log(Vec<LogPiece>),
 }
 

@@ -10,6 +10,7 @@ mod disk_full;
 mod engine_away;
 mod fleet;
 mod hostile;
+mod logs;
 mod main_job;
 mod network;
 mod presence;

@@ -4,5 +4,6 @@ mod actor;
 mod acts;
 mod away;
 mod life;
+mod logs;
 mod records;
 mod watch;

@@ -1,6 +1,6 @@
 //! The performance table: what the built programs cost and how fast they are, each figure with its baseline
 //! from the same run. Read `report` for the form of a figure, `plan` for the numbers, and then the
-//! parts: `host` (one agent), `command`, `relay` (agents, bridge and server), `fleet` (ten thousand agents).
+//! parts: `host` (one agent), `command`, `logs`, `relay` (agents, bridge and server), `fleet` (ten thousand agents).
 //! It runs the programs as they are built and knows nothing of their insides.
 
 use anyhow::Result;
@@ -9,6 +9,7 @@ mod command;
 mod fleet;
 mod history;
 mod host;
+mod logs;
 mod metrics;
 mod naive;
 mod plan;
@@ -28,7 +29,7 @@ use stage::Stage;
 /// Measures the parts that are asked for. A part that cannot be measured is reported as such.
 pub async fn measure(plan: &Plan, programs: &Programs) -> Report {
     let mut report = Report::default();
-    if [Part::Host, Part::Command, Part::Relay].into_iter().any(|part| plan.has(part)) {
+    if [Part::Host, Part::Command, Part::Logs, Part::Relay].into_iter().any(|part| plan.has(part)) {
         let measured = measure_with_engine(plan, programs, &mut report).await;
         report.check("the private engine", measured);
     }
@@ -50,6 +51,10 @@ async fn measure_with_engine(plan: &Plan, programs: &Programs, report: &mut Repo
     if plan.has(Part::Command) {
         let measured = command::measure(plan, &stage, report).await;
         report.check("commands", measured);
+    }
+    if plan.has(Part::Logs) {
+        let measured = logs::measure(plan, &stage, report).await;
+        report.check("logs", measured);
     }
     if plan.has(Part::Relay) {
         let measured = relay::measure(plan, &stage, report).await;

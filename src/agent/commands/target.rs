@@ -55,6 +55,9 @@ pub(super) fn act(command: &Command, id: Option<ContainerId>) -> Option<Act> {
         (Command::Images, None) => Act::Images,
         (Command::Networks, None) => Act::Networks,
         (Command::Volumes, None) => Act::Volumes,
+        (Command::Logs { tail, since, until, timestamps, follow, .. }, Some(id)) => {
+            Act::Logs { id, tail, since, until, timestamps, follow }
+        }
         _ => return None,
     })
 }

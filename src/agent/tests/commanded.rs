@@ -8,13 +8,13 @@ use crate::agent::Config;
 use crate::agent::commands::Rules;
 use crate::agent::opening::Kept;
 
-const NOTED: &str = "commands noted";
+pub(super) const NOTED: &str = "commands noted";
 const ACCEPTED: &str = "say: command of me: restart web accepted";
 
 /// A connected agent with the container `web`, which may be restarted.
-fn commanded() -> World {
+pub(super) fn commanded() -> World {
     let key = SigningKey::generate().unwrap();
-    let rules = Rules { keys: vec![key.public()], policy: "operate".parse().unwrap(), own: None };
+    let rules = Rules { keys: vec![key.public()], policy: "operate,logs".parse().unwrap(), own: None };
     let mut world = World::new(Config { on_disk: true, rules, ..config() }, Kept::default());
     world.run("connected 5\n echo\n has web running\n engine up\n acks\n acks\n acks\n acks");
     world.key = Some(key);

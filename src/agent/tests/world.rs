@@ -10,7 +10,7 @@ use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Reason, Received
 use radar_link::secret::Secret;
 use radar_link::time::Now;
 use radar_wire::codec;
-use radar_wire::command::{Claims, Command, Outcome};
+use radar_wire::command::{Claims, Command, LogChunk, LogPiece, Outcome};
 use radar_wire::container::{ContainerId, Record, State};
 use radar_wire::enroll::Enroll;
 use radar_wire::event::{Action, Event};
@@ -24,7 +24,7 @@ use crate::agent::keeping::Write;
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::{Agent, Config, Effect};
-use crate::engine::act::Done;
+use crate::engine::act::{Done, Piece};
 use crate::engine::notice::{EngineEvent, History, InspectError, Listed, Notice as EngineNotice, Opened};
 
 /// The wall clock at the start, in milliseconds.
@@ -166,18 +166,16 @@ impl World {
                 self.engine(EngineNotice::Event(event));
             }
             ["command", jti, container] => {
-                let iat = self.now.wall / 1000;
-                let claims = Claims {
-                    iss: "home".to_owned(),
-                    aud: "pi".parse().unwrap(),
-                    sub: "me".to_owned(),
-                    iat,
-                    exp: iat + 60,
-                    jti: (*jti).to_owned(),
-                    cmd: Command::Restart { container: (*container).into(), timeout: None },
-                };
-                let token = sign(self.key.as_ref().unwrap(), &claims).unwrap();
-                self.received("command", token.into_bytes(), false);
+                self.command(jti, Command::Restart { container: (*container).into(), timeout: None });
+            }
+            ["logs", jti, container] => {
+                let (container, tail, since, until, limit) = ((*container).into(), None, None, None, None);
+                let cmd = Command::Logs { container, tail, since, until, timestamps: false, follow: true, limit };
+                self.command(jti, cmd);
+            }
+            ["told", _, text] => {
+                let piece = Piece::Log(vec![LogPiece { stream: "stdout".into(), text: (*text).into() }]);
+                self.engine(EngineNotice::Told { ticket: number(1), piece });
             }
             ["acted", _] => {
                 let (ticket, result) = (number(1), Ok(Done { changed: true, result: None }));
@@ -189,6 +187,14 @@ impl World {
             [time] if time.starts_with('+') => self.wait(Duration::from_millis(time[1..].parse().unwrap())),
             _ => panic!("not a line: {line}"),
         }
+    }
+
+    fn command(&mut self, jti: &str, cmd: Command) {
+        let iat = self.now.wall / 1000;
+        let (iss, aud, sub) = ("home".to_owned(), "pi".parse().unwrap(), "me".to_owned());
+        let claims = Claims { iss, aud, sub, iat, exp: iat + 60, jti: jti.to_owned(), cmd };
+        let token = sign(self.key.as_ref().unwrap(), &claims).unwrap();
+        self.received("command", token.into_bytes(), false);
     }
 
     fn wait(&mut self, time: Duration) {
@@ -286,6 +292,8 @@ impl World {
                     "commands noted".to_owned()
                 }
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
+                Effect::More { ticket } => format!("more {ticket}"),
+                Effect::Cancel { ticket } => format!("cancel {ticket}"),
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
@@ -311,7 +319,7 @@ fn written(write: &Write) -> String {
 }
 
 fn told(message: &Message) -> String {
-    let channel = message.topic.rsplit('/').next().unwrap();
+    let channel = message.topic.strip_prefix("radar/v1/pi/").unwrap();
     let (kind, payload) = (message.content_type, &message.payload);
     assert_eq!(message.retain, matches!(channel, "status" | "snapshot"), "{channel}");
     match channel {
@@ -351,6 +359,13 @@ fn told(message: &Message) -> String {
             let outcome: Outcome = codec::decode(kind, payload).unwrap();
             let reason = outcome.reason.map(|reason| format!(" {reason}")).unwrap_or_default();
             format!("outcome {} {}{reason}", outcome.jti, outcome.state.as_str())
+        }
+        log if log.starts_with("log/") => {
+            let chunk: LogChunk = codec::decode(kind, payload).unwrap();
+            assert_eq!(message.expiry, Some(Duration::from_secs(30)));
+            let text: String = chunk.pieces.iter().map(|piece| format!(" {}", piece.text)).collect();
+            let end = chunk.end.map(|end| format!(", {end}")).unwrap_or_default();
+            format!("{log} {}{text}{end}", chunk.number)
         }
         other => panic!("published on {other}"),
     }

@@ -17,7 +17,7 @@ use radar_wire::container::ContainerId;
 use super::super::failure::{Failure, text};
 use super::super::record::{Labels, cut_to};
 use super::running::Teller;
-use super::{Act, ActError, ActErrorKind, Done, found};
+use super::{Act, ActError, ActErrorKind, Done, found, logs};
 
 /// The most bytes of an error's text.
 pub(super) const LONGEST_TEXT: usize = 500;
@@ -26,9 +26,9 @@ pub(super) const LONGEST_TEXT: usize = 500;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How much longer the client's own time-out is, which it keeps in whole seconds.
-const LATER: Duration = Duration::from_secs(2);
+pub(super) const LATER: Duration = Duration::from_secs(2);
 
-/// Performs an act within this time, and the time that a container has for its end.
+/// Performs an act within this time, and the time that a container has for its end; a log has all the time that it takes.
 pub(super) async fn perform(
     docker: Docker,
     act: Act,
@@ -36,6 +36,10 @@ pub(super) async fn perform(
     labels: Labels,
     teller: Teller,
 ) -> Result<Done, ActError> {
+    if let Act::Logs { id, tail, since, until, timestamps, follow } = act {
+        let wanted = logs::Wanted { id, tail, since, until, timestamps, follow };
+        return logs::tell(docker, wanted, time_out, &teller).await;
+    }
     let clock = Clock::start();
     let docker = docker.with_timeout(time_out.saturating_add(LATER));
     let before = within(time_out, Before::ask(&docker, &act)).await?;
@@ -110,6 +114,8 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels) -> Re
         Act::Images => Ok(told(found::images(docker.list_images(None::<ListImagesOptions>).await?))),
         Act::Networks => Ok(told(found::networks(docker.list_networks(None::<ListNetworksOptions>).await?))),
         Act::Volumes => Ok(told(found::volumes(docker.list_volumes(None::<ListVolumesOptions>).await?))),
+        // It was told before it came here.
+        Act::Logs { .. } => Ok(done(false)),
     }
 }
 
@@ -150,7 +156,10 @@ fn told(found: Value) -> Done {
     Done { changed: false, result: Some(found) }
 }
 
-async fn within<T>(time_out: Duration, work: impl Future<Output = Result<T, ActError>>) -> Result<T, ActError> {
+pub(super) async fn within<T>(
+    time_out: Duration,
+    work: impl Future<Output = Result<T, ActError>>,
+) -> Result<T, ActError> {
     tokio::time::timeout(time_out, work).await.unwrap_or_else(|_| Err(Error::RequestTimeoutError.into()))
 }
 

@@ -38,6 +38,8 @@ enum Chosen {
     Host,
     /// A command and its outcome
     Command,
+    /// The log of a container that writes without end.
+    Logs,
     /// Agents, bridge and server: the way to the server, outages.
     Relay,
     /// The bridge with a fleet of simulated agents.
@@ -64,6 +66,7 @@ fn plan(arguments: &Arguments) -> Plan {
     let part = |chosen: &Chosen| match chosen {
         Chosen::Host => Part::Host,
         Chosen::Command => Part::Command,
+        Chosen::Logs => Part::Logs,
         Chosen::Relay => Part::Relay,
         Chosen::Fleet => Part::Fleet,
     };

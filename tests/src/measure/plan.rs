@@ -9,6 +9,8 @@ pub enum Part {
     Host,
     /// A command and its outcome.
     Command,
+    /// The log of a container that writes without end.
+    Logs,
     /// Agents, bridge and server, with outages.
     Relay,
     /// The bridge with a fleet of simulated agents.
@@ -32,6 +34,8 @@ pub struct Plan {
     pub changes: usize,
     /// Commands whose way is timed.
     pub commands: usize,
+    /// How long a noisy log is followed; the agent cuts it after 14 s.
+    pub noisy: Duration,
     /// Events whose way to the server is timed, on each of the agents.
     pub beats: usize,
     /// Agents that relay to the server.
@@ -63,6 +67,7 @@ impl Plan {
             idle: Duration::from_secs(60),
             changes: 100,
             commands: 100,
+            noisy: Duration::from_secs(9),
             beats: 3,
             relayed: 5,
             outages: 10,
@@ -84,6 +89,7 @@ impl Plan {
             idle: Duration::from_secs(10),
             changes: 10,
             commands: 5,
+            noisy: Duration::from_secs(2),
             beats: 1,
             relayed: 2,
             outages: 2,

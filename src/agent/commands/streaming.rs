@@ -1,0 +1,141 @@
+//! Commands that do not wait in a container's queue: a log, which may take hours, and the end of one. They are noted,
+//! accepted and told like all others.
+
+use std::time::Duration;
+
+use radar_link::mqtt::Delivery;
+use radar_link::time::Now;
+use radar_wire::command::{Command, Progress};
+use radar_wire::container::ContainerId;
+
+use super::super::streams::{self, Asked, Chunk, MOST};
+use super::{Accepted, Commands, Effect, target};
+use crate::engine::act::{Act, Piece};
+
+/// What an accepted command is.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// An act that has its turn.
+    Act(Act),
+    /// An act that tells a log.
+    Log(Act, Asked),
+    /// The end of what this command has begun.
+    Cancel(Box<str>),
+}
+
+impl Task {
+    /// What a command is, of this container where it is about one; none for what is not known.
+    pub(super) fn of(command: &Command, id: Option<ContainerId>) -> Option<Self> {
+        if let Command::Cancel { jti } = command {
+            return Some(Self::Cancel(jti.clone()));
+        }
+        let act = target::act(command, id)?;
+        Some(match *command {
+            Command::Logs { follow, limit, .. } => Self::Log(act, Asked { follow, limit }),
+            _ => Self::Act(act),
+        })
+    }
+
+    /// Whether it waits for others about the same.
+    pub(super) fn queues(&self) -> bool {
+        matches!(self, Self::Act(_))
+    }
+}
+
+impl Commands {
+    /// There is a broker, which takes packets of this size.
+    pub(in crate::agent) fn handle_connected(&mut self, max_packet: Option<u32>) {
+        self.streams.handle_connected(max_packet);
+    }
+
+    /// The agent is about to end, and log streams before it.
+    pub(in crate::agent) fn handle_stop(&mut self, now: Now) {
+        self.streams.handle_stop();
+        self.settle(now);
+    }
+
+    /// Does what is due.
+    pub(in crate::agent) fn handle_timeout(&mut self, now: Now) {
+        self.streams.handle_timeout(now.mono);
+        self.settle(now);
+    }
+
+    /// When something is due, in monotonic time.
+    pub(in crate::agent) fn poll_timeout(&self) -> Option<Duration> {
+        self.streams.poll_timeout()
+    }
+
+    /// An act that is under way tells something.
+    pub(in crate::agent) fn handle_told(&mut self, ticket: u64, piece: Piece, now: Now) {
+        let Piece::Log(pieces) = piece;
+        self.streams.handle_told(ticket, pieces);
+        self.settle(now);
+    }
+
+    /// The next chunk of a log that can be published.
+    pub(in crate::agent) fn next_chunk(&mut self, now: Now) -> Option<Chunk> {
+        let chunk = self.streams.next_chunk(now.mono);
+        self.settle(now);
+        chunk
+    }
+
+    /// What the broker says of a stream's chunk.
+    pub(in crate::agent) fn handle_chunk(&mut self, ticket: u64, outcome: Delivery, now: Now) {
+        self.streams.handle_delivered(ticket, outcome, now.mono);
+        self.settle(now);
+    }
+
+    /// A stream's chunk was not taken for publishing, and goes again.
+    pub(in crate::agent) fn handle_chunk_not_taken(&mut self, ticket: u64) {
+        self.streams.handle_not_taken(ticket);
+    }
+
+    /// A stream's chunk is larger than the broker takes.
+    pub(in crate::agent) fn handle_chunk_too_large(&mut self, ticket: u64, now: Now) {
+        self.streams.handle_too_large(ticket);
+        self.settle(now);
+    }
+
+    /// Refuses a log stream beyond those that there may be.
+    pub(super) fn check_streams(&self, task: &Task) -> Result<(), String> {
+        let is_log = |task: &Task| matches!(task, Task::Log(..));
+        let open = self.streams.len() + self.fresh.iter().filter(|fresh| is_log(&fresh.task)).count();
+        if is_log(task) && open >= MOST {
+            return Err(format!("busy: {MOST} logs are told already; end one of them"));
+        }
+        Ok(())
+    }
+
+    /// Begins what waits for nothing, once it is noted.
+    pub(super) fn begin(&mut self, accepted: Accepted, now: Now) {
+        match accepted.task {
+            Task::Act(_) => {}
+            Task::Log(act, asked) => {
+                self.tickets += 1;
+                self.streams.open(self.tickets, accepted.jti, asked, now.mono);
+                self.effects.push_back(Effect::Act { ticket: self.tickets, act });
+            }
+            Task::Cancel(jti) => {
+                let (state, reason) = match self.streams.cancel(&jti) {
+                    true => (Progress::Succeeded, None),
+                    false => (Progress::Failed, Some("not-found: nothing of this name is under way".into())),
+                };
+                self.end(&accepted.jti, state, reason, None, now);
+                self.settle(now);
+            }
+        }
+    }
+
+    /// Takes over what the streams want done.
+    pub(super) fn settle(&mut self, now: Now) {
+        while let Some(effect) = self.streams.next_effect() {
+            match effect {
+                streams::Effect::More { ticket } => self.effects.push_back(Effect::More { ticket }),
+                streams::Effect::Cancel { ticket } => self.effects.push_back(Effect::Cancel { ticket }),
+                streams::Effect::Ended { jti, state, reason, result } => {
+                    self.end(&jti, state, reason, Some(result), now);
+                }
+            }
+        }
+    }
+}
