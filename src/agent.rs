@@ -29,8 +29,11 @@ pub mod opening;
 pub mod outbox;
 pub mod presence;
 pub mod publishing;
+mod pulls;
 pub mod remark;
 pub mod resend;
+mod samples;
+mod sampling;
 pub mod spool;
 mod telling;
 
@@ -72,6 +75,8 @@ pub struct Config {
     pub snapshot_interval: Duration,
     /// How often the engine's list is compared.
     pub reconcile_interval: Duration,
+    /// How often what is used is sampled, also when nobody asks.
+    pub stats_interval: Option<Duration>,
     /// Whether there is a data directory.
     pub on_disk: bool,
     /// Who may command it, and what.
@@ -133,6 +138,10 @@ pub struct Agent {
     bad_resend: bool,
     /// The engine's time of the first event that was read from it since it started.
     engine_read: Option<i64>,
+    /// The last sample that was published.
+    sample_key: u64,
+    /// That samples do not fit was said; once is enough.
+    samples_too_large: bool,
     /// Another agent uses the id: its text.
     rival: Option<Box<str>>,
     /// Why the broker is away, as it was said.
@@ -160,7 +169,8 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now),
+            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now)
+                .sampling_every(config.stats_interval),
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
@@ -170,6 +180,8 @@ impl Agent {
             engine_down: false,
             bad_resend: false,
             engine_read: None,
+            sample_key: 0,
+            samples_too_large: false,
             rival: None,
             away: None,
             was_connected: false,
@@ -190,6 +202,7 @@ impl Agent {
             Notice::Connected { number, window, .. } => {
                 self.publishing.handle_connected(usize::from(window), now.mono);
                 self.presence.handle_connected(number);
+                self.commands.handle_connected(now);
                 let resumed = std::mem::replace(&mut self.was_connected, true);
                 self.away = None;
                 self.say(Remark::Connected { session: number, resumed });
@@ -230,6 +243,10 @@ impl Agent {
         self.now = now;
         match error {
             PublishError::NotConnected | PublishError::WindowFull => self.publish_later(key),
+            PublishError::TooLarge { .. } if key == self.sample_key => {
+                let said = self.sample_too_large(error.to_string());
+                self.effects.extend(said);
+            }
             PublishError::TooLarge { size, max } => self.publish_never(key, *size, *max),
             PublishError::Topic(_) => self.handle_delivered(key, Delivery::Refused(error.to_string())),
         }
@@ -248,6 +265,7 @@ impl Agent {
                 if opened.history == History::Restarted {
                     self.engine_read = None;
                 }
+                self.commands.handle_engine(&opened.facts);
                 let first = self.engine().is_none();
                 let again = std::mem::replace(&mut self.engine_down, false);
                 let EngineFacts { kind, version, .. } = opened.facts.clone();
@@ -303,6 +321,7 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
+        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {
@@ -331,7 +350,7 @@ impl Agent {
         // What is due by now and was not done waits for something else than time.
         let own = [self.presence.poll_timeout(), self.publish_timeout(), self.cursor_timeout()];
         let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
-        own.chain(life).chain(stop).chain(keeping).min()
+        own.chain(life).chain(stop).chain(keeping).chain(self.commands.poll_timeout()).min()
     }
 
     /// What is to be done next; ask until there is nothing.

@@ -99,7 +99,8 @@ fn disks(diskstats: &str, is_disk: impl Fn(&str) -> bool) -> Option<(u64, u64)> 
         Some((read, fields.nth(3)?.parse::<u64>().ok()?))
     };
     let sectors = diskstats.lines().filter_map(line);
-    let (read, written) = sectors.reduce(|(read, written), one| (one.0.saturating_add(read), one.1.saturating_add(written)))?;
+    let (read, written) =
+        sectors.reduce(|(read, written), one| (one.0.saturating_add(read), one.1.saturating_add(written)))?;
     Some((read.saturating_mul(SECTOR), written.saturating_mul(SECTOR)))
 }
 

@@ -57,8 +57,8 @@ impl Registries {
         let refused = |why: String| RegistriesError { path: path.clone(), why };
         let bytes = read(path).map_err(|error| refused(error.to_string()))?;
         // The parser's own words may quote what stands there.
-        let config: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| refused(format!("no JSON: see line {}", error.line())))?;
+        let config: Value =
+            serde_json::from_slice(&bytes).map_err(|error| refused(format!("no JSON: see line {}", error.line())))?;
         find(&config, registry_of(image)).map_err(refused)
     }
 }
@@ -133,7 +133,9 @@ fn of_host<'a>(
 
 fn ask_without_helper(host: &str, helper: Option<&str>) -> String {
     let helper = helper.unwrap_or_default();
-    format!("the credentials for {host} are with the helper `{helper}`, which is not asked: take a file that `docker login` wrote without a helper")
+    format!(
+        "the credentials for {host} are with the helper `{helper}`, which is not asked: take a file that `docker login` wrote without a helper"
+    )
 }
 
 /// The host of a key, which may be an address; Docker Hub has more than one.

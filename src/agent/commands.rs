@@ -13,12 +13,18 @@ use radar_link::jws::{self, PublicKey, VerifyError};
 use radar_link::time::Now;
 use radar_wire::command::{Claims, Command, MAX_COMMAND, Outcome, Progress};
 use radar_wire::container::{ContainerId, Record};
+use radar_wire::stats::Stats;
+use radar_wire::status::EngineFacts;
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
-use crate::engine::act::{Act, ActError, Done, Piece};
+use super::pulls::Pulls;
+use super::sampling::{Ask, Sampling};
+use crate::engine::act::{Act, ActError, Done};
 
 pub mod journal;
+mod meanwhile;
+mod named;
 pub mod policy;
 mod target;
 
@@ -37,6 +43,9 @@ const NO_CLOCK: i64 = 1_672_531_200;
 const AT_ONCE: usize = 8;
 const PER_TARGET: usize = 8;
 const WAITING: usize = 64;
+
+/// How many pulls are done at once, so that other commands find room beside them.
+const PULLS: usize = 3;
 
 /// How many outcomes wait for the broker; over it the oldest that is no end goes first.
 const OUTCOMES: usize = 512;
@@ -66,6 +75,10 @@ impl Rules {
         let listens = !self.keys.is_empty() && on_disk;
         Abilities::new(self.policy.words().filter(|_| listens).map(Into::into).collect())
     }
+
+    fn is_own(&self, id: &ContainerId) -> bool {
+        self.own.as_deref().is_some_and(|own| id.to_string().starts_with(own))
+    }
 }
 
 /// What is to be done.
@@ -79,6 +92,10 @@ pub(super) enum Effect {
     More { ticket: u64 },
     /// End an act before its time.
     Cancel { ticket: u64 },
+    /// Read what the host uses for [`Commands::handle_host`], and have the engine read what its containers use.
+    Sample { ticket: u64 },
+    /// Publish this sample.
+    Sampled(Stats),
     /// So many messages were no commands of anybody who may ask, the last for this reason.
     Ignored { messages: u64, reason: String },
     /// A command was accepted or refused; for the log.
@@ -89,8 +106,17 @@ pub(super) enum Effect {
 #[derive(Debug)]
 struct Accepted {
     jti: Box<str>,
-    act: Act,
+    work: Work,
     target: Target,
+}
+
+/// What an accepted command comes to.
+#[derive(Debug)]
+enum Work {
+    /// The engine does it when it is its turn.
+    Act(Act),
+    /// Samples are taken for a while.
+    Sample(Ask),
 }
 
 /// The commands of this host.
@@ -108,6 +134,10 @@ pub(super) struct Commands {
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
     working: BTreeMap<u64, (Box<str>, Target)>,
     tickets: u64,
+    pulls: Pulls,
+    sampling: Sampling,
+    /// The engine is Podman.
+    podman: bool,
     /// What the broker is to be told, in order; the number names it while it is under way.
     outcomes: VecDeque<(u64, bool, Outcome)>,
     numbers: u64,
@@ -129,6 +159,9 @@ impl Commands {
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
             tickets: 0,
+            pulls: Pulls::default(),
+            sampling: Sampling::new(None),
+            podman: false,
             outcomes: VecDeque::new(),
             numbers: 0,
             ignored: 0,
@@ -148,6 +181,16 @@ impl Commands {
             }
         }
         commands
+    }
+
+    /// With samples that the operator wants always.
+    pub(super) fn sampling_every(self, interval: Option<Duration>) -> Self {
+        Self { sampling: Sampling::new(interval), ..self }
+    }
+
+    /// The engine answers, and says who it is.
+    pub(super) fn handle_engine(&mut self, facts: &EngineFacts) {
+        self.podman = &*facts.kind == "podman";
     }
 
     /// Takes a message of the command topic.
@@ -219,28 +262,36 @@ impl Commands {
         let labels = record.map(|record| &record.labels);
         self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
         if let Some(record) = record.filter(|_| policy::harms(word)) {
-            let own = self.rules.own.as_deref().is_some_and(|own| record.id.to_string().starts_with(own));
+            let own = self.rules.is_own(&record.id);
             if own || policy::is_protected(&record.labels) {
                 let why = if own { "the agent itself runs in it" } else { "its label radar.protect says so" };
                 return Err(refused(format!("protected: {word} is not for this container: {why}")));
             }
         }
-        let target = record.map_or(Target::Host, |record| Target::Container(record.id));
+        let id = record.map(|record| record.id);
+        let (work, target) = match &claims.cmd {
+            Command::Stats { seconds, interval } => {
+                (Work::Sample(Ask::new(*seconds, *interval).map_err(refused)?), Target::Host)
+            }
+            command => {
+                let act = target::act(command, id, records, &self.rules, self.podman).map_err(refused)?;
+                let target = Target::of(&act, id);
+                (Work::Act(act), target)
+            }
+        };
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
         let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
             + self.fresh.iter().filter(|other| other.target == target).count();
         if ahead >= PER_TARGET || waiting >= WAITING {
             return Err(refused("busy: too many commands wait already".to_owned()));
         }
-        let act = target::act(&claims.cmd, record.map(|record| record.id))
-            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
         let until = claims.exp.saturating_add(SKEW);
         if !self.journal.accept(&claims.jti, until, seconds) {
             return Err(refused("busy: too many commands are remembered".to_owned()));
         }
         self.unwritten = true;
         self.log(claims, Progress::Accepted, None);
-        Ok(Accepted { jti: claims.jti.as_str().into(), act, target })
+        Ok(Accepted { jti: claims.jti.as_str().into(), work, target })
     }
 
     /// How writing the journal went.
@@ -256,21 +307,21 @@ impl Commands {
                 }
             };
             self.tell(Outcome { jti: accepted.jti.clone(), at: now.wall, state, reason, result: None });
-            if result.is_ok() {
-                self.waiting.entry(accepted.target).or_default().push_back(accepted);
+            match accepted.work {
+                _ if result.is_err() => {}
+                Work::Sample(ask) => self.ask_samples(&accepted.jti, ask, now),
+                Work::Act(_) => self.waiting.entry(accepted.target.clone()).or_default().push_back(accepted),
             }
         }
-        self.work();
-    }
-
-    /// An act that is under way tells something.
-    pub(super) fn handle_told(&mut self, ticket: u64, piece: Piece, _now: Now) {
-        let Piece::Log(_) = piece;
-        self.effects.push_back(Effect::More { ticket });
+        self.work(now);
     }
 
     /// How the engine's work went.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
+        if self.sampling.handle_ended(ticket, now.mono) {
+            return;
+        }
+        self.pulls.end(ticket);
         let Some((jti, _)) = self.working.remove(&ticket) else { return };
         match result {
             Ok(Done { changed, result }) => {
@@ -282,7 +333,7 @@ impl Commands {
                 self.end(&jti, Progress::Failed, Some(reason.into()), None, now);
             }
         }
-        self.work();
+        self.work(now);
     }
 
     /// The next outcome for the broker, with a number that comes back when it has been taken.
@@ -322,6 +373,7 @@ impl Commands {
 
     /// The connection is gone, with all that was under way on it.
     pub(super) fn handle_away(&mut self) {
+        self.sampling.handle_away();
         self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
     }
 
@@ -338,23 +390,33 @@ impl Commands {
         self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty() && self.outcomes.is_empty()
     }
 
-    fn work(&mut self) {
+    fn work(&mut self, now: Now) {
         while self.working.len() < AT_ONCE {
             let busy = |target: &Target| self.working.values().any(|(_, working)| working == target);
-            let Some(target) = self.waiting.keys().find(|target| !busy(target)).copied() else { break };
+            let free = |queue: &VecDeque<Accepted>| {
+                let pulls = queue.front().is_some_and(|next| matches!(next.work, Work::Act(Act::Pull { .. })));
+                !pulls || self.pulls.count() < PULLS
+            };
+            let mut waiting = self.waiting.iter();
+            let Some((target, _)) = waiting.find(|(target, queue)| !busy(target) && free(queue)) else { break };
+            let target = target.clone();
             let Some(queue) = self.waiting.get_mut(&target) else { break };
             let next = queue.pop_front();
             if queue.is_empty() {
                 self.waiting.remove(&target);
             }
-            let Some(Accepted { jti, act, target }) = next else { continue };
+            let Some(Accepted { jti, work: Work::Act(act), target }) = next else { continue };
             self.tickets += 1;
             self.working.insert(self.tickets, (jti, target));
+            if matches!(act, Act::Pull { .. }) {
+                self.pulls.begin(self.tickets, now.mono);
+            }
             self.effects.push_back(Effect::Act { ticket: self.tickets, act });
         }
     }
 
     fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {
+        self.forget_progress(jti);
         let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
         if let Some(entry) = self.journal.get_mut(jti) {
             entry.outcome = Some(outcome.clone());
@@ -365,7 +427,9 @@ impl Commands {
 
     fn tell(&mut self, outcome: Outcome) {
         if self.outcomes.len() >= OUTCOMES {
-            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| outcome.state == Progress::Accepted;
+            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| {
+                matches!(outcome.state, Progress::Accepted | Progress::Progress)
+            };
             let at = self.outcomes.iter().position(is_no_end).unwrap_or(0);
             self.outcomes.remove(at);
         }

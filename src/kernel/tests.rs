@@ -4,7 +4,8 @@ use super::*;
 
 const STAT: &str = "cpu  100 20 300 9999 50 4 5 600 70 8\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\nbtime 17\n";
 
-const MEMINFO: &str = "MemTotal:       24684096 kB\nMemFree:        21561656 kB\nMemAvailable:   22999024 kB\nBuffers: 7136 kB\n";
+const MEMINFO: &str =
+    "MemTotal:       24684096 kB\nMemFree:        21561656 kB\nMemAvailable:   22999024 kB\nBuffers: 7136 kB\n";
 
 const DEV: &str = "Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed

@@ -93,7 +93,10 @@ fn a_file_that_cannot_be_used_is_named_with_its_setting_and_without_its_content(
     fs::write(path("good"), r#"{"auths": {"a.example": {"auth": "bWU6aHVudGVyMg=="}}}"#).unwrap();
     for name in ["missing", "cut", "large", "endless", "."] {
         let error = Registries::new(Some(path(name))).login("a.example/x").unwrap_err().to_string();
-        assert!(error.contains("AGENT_REGISTRY_CONFIG") && error.contains(&path(name).display().to_string()), "{error}");
+        assert!(
+            error.contains("AGENT_REGISTRY_CONFIG") && error.contains(&path(name).display().to_string()),
+            "{error}"
+        );
         assert!(!error.contains("hunter2"), "{error}");
     }
     let login = Registries::new(Some(path("good"))).login("a.example/x").unwrap().unwrap();
@@ -105,7 +108,8 @@ fn a_file_that_cannot_be_used_is_named_with_its_setting_and_without_its_content(
 // DM12
 #[test]
 fn base64_is_read_in_both_alphabets() {
-    for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("Pz8_", b"???"), ("Pz8/", b"???")]
+    for (text, bytes) in
+        [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("Pz8_", b"???"), ("Pz8/", b"???")]
     {
         assert_eq!(decode(text).as_deref(), Some(bytes), "{text}");
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use radar_agent::engine::act::{Act, ActError, Done};
 use radar_agent::engine::notice::Notice;
 use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::registries::Registries;
 use radar_tests::engine::Engine as TestEngine;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,10 +36,16 @@ impl Actor {
 
     /// `time_out` is for all that is no act.
     pub(crate) async fn start_at(host: String, time_out: Duration) -> Result<Self> {
+        Self::start_as(host, time_out, Registries::default()).await
+    }
+
+    /// One that is somebody at registries.
+    pub(crate) async fn start_as(host: String, time_out: Duration, registries: Registries) -> Result<Self> {
         let settings = Settings {
             address: Address::parse(Environment { host: Some(host), ..Environment::default() })?,
             labels: vec!["team".to_owned()],
             time_out,
+            registries,
         };
         let engine = Engine::start(settings, None, None);
         let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), ups: 0, reasons: vec![] };

@@ -104,6 +104,10 @@ impl Desk {
                     self.acts.push((ticket, act));
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
+                Effect::More { ticket } => self.said.push(format!("more {ticket}")),
+                Effect::Cancel { ticket } => self.said.push(format!("cancel {ticket}")),
+                Effect::Sample { ticket } => self.said.push(format!("sample {ticket}")),
+                Effect::Sampled(_) => self.said.push("sampled".to_owned()),
                 Effect::Told { .. } => {}
             }
         }
@@ -391,3 +395,5 @@ fn an_outcome_that_is_not_taken_is_told_again() {
     desk.commands.handle_away();
     assert_eq!(desk.told(), ["01-1 succeeded"]);
 }
+
+mod store;

@@ -169,7 +169,10 @@ fn told(found: Value) -> Done {
     Done { changed: false, result: Some(found) }
 }
 
-pub(super) async fn within<T>(time_out: Duration, work: impl Future<Output = Result<T, ActError>>) -> Result<T, ActError> {
+pub(super) async fn within<T>(
+    time_out: Duration,
+    work: impl Future<Output = Result<T, ActError>>,
+) -> Result<T, ActError> {
     tokio::time::timeout(time_out, work).await.unwrap_or_else(|_| Err(Error::RequestTimeoutError.into()))
 }
 

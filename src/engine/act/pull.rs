@@ -108,7 +108,10 @@ fn read(line: &CreateImageInfo, layers: &mut Layers, digest: &mut Option<String>
 fn digest_of(name: &str, image: &ImageInspect) -> Option<String> {
     let own = ImageName::parse(name)?.image;
     let digests = image.repo_digests.iter().flatten();
-    digests.filter_map(|digest| digest.split_once('@')).find(|(name, _)| *name == own).map(|(_, digest)| digest.to_owned())
+    digests
+        .filter_map(|digest| digest.split_once('@'))
+        .find(|(name, _)| *name == own)
+        .map(|(_, digest)| digest.to_owned())
 }
 
 fn credentials(login: Login) -> DockerCredentials {
@@ -142,8 +145,14 @@ fn refused(error: Error) -> ActError {
 fn meaning(said: &str) -> Option<ActErrorKind> {
     let said = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["unauthorized", "access denied", "denied:", "no basic auth", "authentication required", "incorrect username"])
-    {
+    if has(&[
+        "unauthorized",
+        "access denied",
+        "denied:",
+        "no basic auth",
+        "authentication required",
+        "incorrect username",
+    ]) {
         return Some(ActErrorKind::Denied);
     }
     has(&["manifest unknown", "name unknown", "not found", "does not exist"]).then_some(ActErrorKind::NotFound)

@@ -148,7 +148,8 @@ pub(super) async fn prune(docker: &Docker, what: Prunable, all: bool) -> Result<
             if !all && !tells_apart {
                 return prune_anonymous(docker).await;
             }
-            let options = PruneVolumesOptions { filters: if all && tells_apart { filter("all", "true") } else { None } };
+            let options =
+                PruneVolumesOptions { filters: if all && tells_apart { filter("all", "true") } else { None } };
             let answer = docker.prune_volumes(Some(options)).await?;
             Ok(removed(answer.volumes_deleted.unwrap_or_default().into_iter(), answer.space_reclaimed))
         }
@@ -217,7 +218,8 @@ mod tests {
         let many = removed((0..2000).map(|number| number.to_string()), Some(7));
         assert!(many.changed);
         let fields = many.result.unwrap().into_map().unwrap();
-        let field = |name: &str| fields.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value.clone());
+        let field =
+            |name: &str| fields.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value.clone());
         assert_eq!(field("removed").unwrap().as_array().unwrap().len(), MOST_ENTRIES);
         assert_eq!((field("truncated"), field("freed")), (Some(true.into()), Some(7.into())));
     }
