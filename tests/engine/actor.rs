@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use radar_agent::engine::act::{Act, ActError, Done};
+use radar_agent::engine::act::{Act, ActError, Done, Piece};
 use radar_agent::engine::notice::Notice;
 use radar_agent::engine::{Address, Engine, Environment, Settings};
 use radar_agent::registries::Registries;
@@ -25,6 +25,8 @@ pub(crate) struct Actor {
     pub(crate) engine: Engine,
     tickets: u64,
     pub(crate) ended: BTreeMap<u64, Result<Done, ActError>>,
+    /// What acts have told; each is asked for more at once.
+    pub(crate) pieces: Vec<(u64, Piece)>,
     pub(crate) ups: usize,
     pub(crate) reasons: Vec<String>,
 }
@@ -48,7 +50,7 @@ impl Actor {
             registries,
         };
         let engine = Engine::start(settings, None, None);
-        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), ups: 0, reasons: vec![] };
+        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), pieces: vec![], ups: 0, reasons: vec![] };
         actor.until(|actor| actor.ups > 0).await?;
         Ok(actor)
     }
@@ -61,6 +63,11 @@ impl Actor {
                     Notice::Down { reason } => self.reasons.push(reason),
                     Notice::Acted { ticket, result } => {
                         assert!(self.ended.insert(ticket, result).is_none(), "an act ends once");
+                    }
+                    Notice::Told { ticket, piece } => {
+                        assert!(!self.ended.contains_key(&ticket), "nothing is told after the end");
+                        self.pieces.push((ticket, piece));
+                        self.engine.more(ticket);
                     }
                     _ => {}
                 }
@@ -96,6 +103,12 @@ impl Actor {
         let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
         assert!(!done.changed, "{act:?}");
         Ok(serde_json::to_value(done.result)?)
+    }
+
+    /// What it has done to the engine.
+    pub(crate) async fn does(&mut self, act: Act) -> Result<(bool, Value)> {
+        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
+        Ok((done.changed, serde_json::to_value(done.result)?))
     }
 
     /// The kind of the failure and its text.

@@ -4,5 +4,8 @@ mod actor;
 mod acts;
 mod away;
 mod life;
+mod pull;
 mod records;
+mod stats;
+mod store;
 mod watch;
