@@ -13,6 +13,7 @@ mod hostile;
 mod main_job;
 mod network;
 mod presence;
+mod samples;
 mod secrets;
 mod server_away;
 mod world;
