@@ -16,7 +16,7 @@ const INTERVALS: std::ops::RangeInclusive<u32> = 1..=60;
 const INTERVAL: u32 = 2;
 
 /// When one is tried again that could not be taken.
-const LATER: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(5);
 
 /// How many ask at once.
 const ASKS: usize = 16;

@@ -87,13 +87,13 @@ fn is_near(one: f64, other: f64) -> bool {
     (one - other).abs() <= TOLERANCE * one.abs().max(other.abs())
 }
 
-/// A container that takes 8 MB of memory, writes as much to the disk, and then works without end.
+/// A container that takes 3 MB of memory, writes 8 MB to the disk, and then works without end.
 async fn worker(engine: &TestEngine, network: &str) -> Result<ContainerId> {
-    let line = "x=$(yes | head -c 8000000); dd if=/dev/zero of=/data/f bs=1M count=8 conv=fsync; while :; do :; done";
+    let line = "x=$(yes | head -c 3000000); dd if=/dev/zero of=/data/f bs=1M count=8 conv=fsync; while :; do :; done";
     let spec = Spec::shell(line).adjust(|body| {
         body.volumes = Some(vec!["/data".to_owned()]);
         let host = body.host_config.get_or_insert_with(HostConfig::default);
-        (host.network_mode, host.nano_cpus) = (Some(network.to_owned()), Some(300_000_000));
+        (host.network_mode, host.nano_cpus) = (Some(network.to_owned()), Some(500_000_000));
         host.memory = Some(256 * 1024 * 1024);
     });
     let id = id(&engine.run(&engine.unique("worker"), spec).await?);
@@ -101,7 +101,7 @@ async fn worker(engine: &TestEngine, network: &str) -> Result<ContainerId> {
     until("its work", DEADLINE, async || {
         let now = by_the_formula(&raw(engine, id).await?);
         let settled = before.replace(now).is_some_and(|before: [u64; 7]| before[1..] == now[1..]);
-        ensure!(settled && now[6] == 1 && now[1] > 8_000_000, "{now:?}");
+        ensure!(settled && now[6] == 1 && now[1] > 3_000_000, "{now:?}");
         Ok::<_, anyhow::Error>(())
     })
     .await?;

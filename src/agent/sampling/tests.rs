@@ -171,7 +171,7 @@ fn whoever_wakes_too_late_waits_for_nothing() {
 // DM8
 #[test]
 fn a_sample_that_cannot_be_taken_yet_is_tried_again_soon() {
-    check(Some(3600), "0 connected\n 0 sample → true\n 0 put off\n 0 next → 1\n 1 sample → true");
+    check(Some(3600), "0 connected\n 0 sample → true\n 0 put off\n 0 next → 5\n 5 sample → true");
 }
 
 // DM8

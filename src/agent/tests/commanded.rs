@@ -81,7 +81,7 @@ fn samples_that_the_operator_wants_are_taken_while_there_is_a_broker() {
     let mut world = World::new(Config { stats_interval: Some(Duration::from_secs(5)), ..config() }, Kept::default());
     world
         .run("connected 5\n echo\n has web running\n has db exited\n has cron paused\n engine up\n acks\n acks\n acks");
-    check(&mut world, "+1000", &["sample 2 of 2"]);
+    check(&mut world, "+5000", &["sample 2 of 2"]);
     check(&mut world, "sampled 2 web", &["stats of 1"]);
     check(&mut world, "+4999", &[]);
     check(&mut world, "+1", &["sample 3 of 2"]);
