@@ -29,8 +29,11 @@ pub mod opening;
 pub mod outbox;
 pub mod presence;
 pub mod publishing;
+mod pulls;
 pub mod remark;
 pub mod resend;
+mod samples;
+mod sampling;
 pub mod spool;
 mod streams;
 mod telling;
@@ -73,6 +76,8 @@ pub struct Config {
     pub snapshot_interval: Duration,
     /// How often the engine's list is compared.
     pub reconcile_interval: Duration,
+    /// How often what is used is sampled, also when nobody asks.
+    pub stats_interval: Option<Duration>,
     /// Whether there is a data directory.
     pub on_disk: bool,
     /// Who may command it, and what.
@@ -134,6 +139,10 @@ pub struct Agent {
     bad_resend: bool,
     /// The engine's time of the first event that was read from it since it started.
     engine_read: Option<i64>,
+    /// The last sample that was published.
+    sample_key: u64,
+    /// That samples do not fit was said; once is enough.
+    samples_too_large: bool,
     /// Another agent uses the id: its text.
     rival: Option<Box<str>>,
     /// Why the broker is away, as it was said.
@@ -161,7 +170,8 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now),
+            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now)
+                .sampling_every(config.stats_interval),
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
@@ -171,6 +181,8 @@ impl Agent {
             engine_down: false,
             bad_resend: false,
             engine_read: None,
+            sample_key: 0,
+            samples_too_large: false,
             rival: None,
             away: None,
             was_connected: false,
@@ -190,8 +202,8 @@ impl Agent {
         match notice {
             Notice::Connected { number, window, max_packet, .. } => {
                 self.publishing.handle_connected(usize::from(window), now.mono);
-                self.commands.handle_connected(max_packet);
                 self.presence.handle_connected(number);
+                self.commands.handle_connected(max_packet, now);
                 let resumed = std::mem::replace(&mut self.was_connected, true);
                 self.away = None;
                 self.say(Remark::Connected { session: number, resumed });
@@ -232,6 +244,10 @@ impl Agent {
         self.now = now;
         match error {
             PublishError::NotConnected | PublishError::WindowFull => self.publish_later(key),
+            PublishError::TooLarge { .. } if key == self.sample_key => {
+                let said = self.sample_too_large(error.to_string());
+                self.effects.extend(said);
+            }
             PublishError::TooLarge { size, max } => self.publish_never(key, *size, *max),
             PublishError::Topic(_) => self.handle_delivered(key, Delivery::Refused(error.to_string())),
         }
@@ -250,6 +266,7 @@ impl Agent {
                 if opened.history == History::Restarted {
                     self.engine_read = None;
                 }
+                self.commands.handle_engine(&opened.facts);
                 let first = self.engine().is_none();
                 let again = std::mem::replace(&mut self.engine_down, false);
                 let EngineFacts { kind, version, .. } = opened.facts.clone();
@@ -306,7 +323,6 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
-        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {

@@ -32,6 +32,8 @@ use notice::{InspectError, Listed, Notice};
 use opening::{Events, Position, Reached};
 use record::Labels;
 
+use crate::registries::Registries;
+
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,8 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// How long a request may take; [`Settings::TIME_OUT`] unless there is a reason.
     pub time_out: Duration,
+    /// Who the host is where images are pulled from.
+    pub registries: Registries,
 }
 
 impl Settings {
@@ -147,7 +151,7 @@ impl Engine {
     /// was read in an earlier life: an engine that should still hold it and does not has started anew.
     #[must_use]
     pub fn start(settings: Settings, since: Option<i64>, read: Option<i64>) -> Self {
-        let Settings { address, labels, time_out } = settings;
+        let Settings { address, labels, time_out, registries } = settings;
         let clock = Clock::start();
         Self {
             address,
@@ -158,7 +162,7 @@ impl Engine {
             pacer: Pacer::new(FIRST_WAIT, LONGEST_WAIT),
             position: Position::at(since, read),
             images: Images::default(),
-            acts: Running::new(),
+            acts: Running::new(registries),
             away: None,
         }
     }

@@ -3,12 +3,15 @@
 //! Reading order: [`settings`] says what can be set. [`agent`] is the core that decides
 //! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
-//! the disk beneath; [`engine`] talks to Docker or Podman.
+//! the disk beneath; [`engine`] talks to Docker or Podman, [`kernel`] reads what the host uses, and [`registries`] who
+//! it is where images are pulled from.
 
 pub mod agent;
 pub mod engine;
 pub mod health;
 pub mod identity;
+pub mod kernel;
+pub mod registries;
 pub mod settings;
 pub mod shell;
 

@@ -93,6 +93,20 @@ const OWN: &[Setting] = &[
         sentence: "What may be commanded: groups (observe; operate: start, stop, restart, kill, pause, unpause; logs; manage: rename, remove, pull, prune, and all of images, networks and volumes; update; self-update; all) and single actions, separated by commas.",
     },
     Setting {
+        key: "agent_registry_config",
+        variable: "AGENT_REGISTRY_CONFIG",
+        default: None,
+        secret: false,
+        sentence: "The config.json of `docker login` with the credentials for pulling images; read anew at each pull. Without it images are pulled as anybody may.",
+    },
+    Setting {
+        key: "agent_stats_interval",
+        variable: "AGENT_STATS_INTERVAL",
+        default: None,
+        secret: false,
+        sentence: "How often samples of what the host and its containers use are published; 5s to 1h. Without it only while somebody asks for them.",
+    },
+    Setting {
         key: "docker_host",
         variable: "DOCKER_HOST",
         default: None,
@@ -170,6 +184,10 @@ pub struct AgentSettings {
     pub agent_command_key: Keys,
     /// What may be commanded.
     pub agent_allow: Policy,
+    /// Who the host is at image registries.
+    pub agent_registry_config: Option<PathBuf>,
+    /// How often what is used is sampled, also when nobody asks.
+    pub agent_stats_interval: Option<Span>,
     /// Where state is kept, where the operator says so.
     pub data_dir: Option<PathBuf>,
     /// The engine's address.
@@ -217,6 +235,9 @@ impl AgentSettings {
         let day = Duration::from_secs(24 * 60 * 60);
         span(values, "agent_snapshot_interval", self.agent_snapshot_interval, Duration::from_millis(100), day)?;
         span(values, "agent_reconcile_interval", self.agent_reconcile_interval, Duration::from_secs(1), day)?;
+        if let Some(interval) = self.agent_stats_interval {
+            span(values, "agent_stats_interval", interval, Duration::from_secs(5), Duration::from_secs(60 * 60))?;
+        }
         count(values, "agent_outbox_events", self.agent_outbox_events, 10, 1_000_000)?;
         count(values, "agent_outbox_bytes", self.agent_outbox_bytes, 16 * 1024, 1024 * 1024 * 1024)?;
         if let Some(name) = &self.agent_name

@@ -24,6 +24,8 @@ use crate::engine::notice::Notice;
 use crate::engine::{self, AddressError, Engine};
 use crate::health::{self, Listener, Report};
 use crate::identity::{self, IdentityError, Machine};
+use crate::kernel::Kernel;
+use crate::registries::Registries;
 use crate::settings::Settings;
 
 pub mod directory;
@@ -116,10 +118,11 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         facts.name,
         settings.broker.mqtt_url
     );
+    let kernel = Kernel::new(Path::new("/"), rules.own.is_some());
     let config = config(&settings, identity.id.clone(), facts, rules, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
     let agent = Agent::new(config, kept, clock.now());
-    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, id: identity.id };
+    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, kernel, id: identity.id };
     shell.run(shutdown).await;
     Ok(())
 }
@@ -132,6 +135,7 @@ struct Shell {
     engine: Result<Engine, engine::Settings>,
     directory: Option<Directory>,
     listener: Option<Listener>,
+    kernel: Kernel,
     id: AgentId,
 }
 
@@ -214,6 +218,7 @@ impl Shell {
                 },
                 Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
                 Effect::Cancel { ticket } => self.engine.iter_mut().for_each(|engine| engine.cancel(ticket)),
+                Effect::ReadHost => self.agent.handle_host(self.kernel.usage(), self.clock.now()),
                 Effect::WriteCursor(cursor) => {
                     if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
                         tracing::warn!("{error}; after a crash the engine's events are read from further back");
@@ -263,7 +268,8 @@ fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
     };
     let address = engine::Address::parse(environment).map_err(RunError::Engine)?;
     let labels = settings.agent.agent_labels.0.clone();
-    Ok(engine::Settings { address, labels, time_out: engine::Settings::TIME_OUT })
+    let registries = Registries::new(settings.agent.agent_registry_config.clone());
+    Ok(engine::Settings { address, labels, time_out: engine::Settings::TIME_OUT, registries })
 }
 
 fn start_session(
@@ -331,6 +337,7 @@ fn config(
         },
         snapshot_interval: agent.agent_snapshot_interval.0,
         reconcile_interval: agent.agent_reconcile_interval.0,
+        stats_interval: agent.agent_stats_interval.map(|interval| interval.0),
         on_disk,
         rules,
         warnings: warnings.into_iter().map(Into::into).collect(),

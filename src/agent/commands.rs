@@ -14,21 +14,28 @@ use radar_link::jws::{self, PublicKey, VerifyError};
 use radar_link::time::Now;
 use radar_wire::command::{Claims, Command, MAX_COMMAND, Outcome, Progress};
 use radar_wire::container::{ContainerId, Record};
+use radar_wire::stats::Stats;
+use radar_wire::status::EngineFacts;
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
+use super::pulls::Pulls;
+use super::sampling::Sampling;
 use super::streams::Streams;
 use crate::engine::act::{Act, ActError, Done};
 
 pub mod journal;
+mod meanwhile;
+mod named;
 pub mod policy;
 mod streaming;
 mod target;
+mod task;
 
 use journal::Journal;
 use policy::Policy;
-use streaming::Task;
 use target::Target;
+use task::Task;
 
 /// How far the bridge's clock and ours may be apart, in seconds.
 const SKEW: i64 = 30;
@@ -41,6 +48,9 @@ const NO_CLOCK: i64 = 1_672_531_200;
 const AT_ONCE: usize = 8;
 const PER_TARGET: usize = 8;
 const WAITING: usize = 64;
+
+/// How many pulls are done at once, so that other commands find room beside them.
+const PULLS: usize = 3;
 
 /// How many outcomes wait for the broker; over it the oldest that is no end goes first.
 const OUTCOMES: usize = 512;
@@ -70,6 +80,10 @@ impl Rules {
         let listens = !self.keys.is_empty() && on_disk;
         Abilities::new(self.policy.words().filter(|_| listens).map(Into::into).collect())
     }
+
+    fn is_own(&self, id: &ContainerId) -> bool {
+        self.own.as_deref().is_some_and(|own| id.to_string().starts_with(own))
+    }
 }
 
 /// What is to be done.
@@ -83,6 +97,10 @@ pub(super) enum Effect {
     More { ticket: u64 },
     /// End an act before its time.
     Cancel { ticket: u64 },
+    /// Read what the host uses for [`Commands::handle_host`], and have the engine read what its containers use.
+    Sample { ticket: u64 },
+    /// Publish this sample.
+    Sampled(Stats),
     /// So many messages were no commands of anybody who may ask, the last for this reason.
     Ignored { messages: u64, reason: String },
     /// A command was accepted or refused; for the log.
@@ -113,6 +131,10 @@ pub(super) struct Commands {
     working: BTreeMap<u64, (Box<str>, Target)>,
     streams: Streams,
     tickets: u64,
+    pulls: Pulls,
+    sampling: Sampling,
+    /// The engine is Podman.
+    podman: bool,
     /// What the broker is to be told, in order; the number names it while it is under way.
     outcomes: VecDeque<(u64, bool, Outcome)>,
     numbers: u64,
@@ -135,6 +157,9 @@ impl Commands {
             working: BTreeMap::new(),
             streams: Streams::new(),
             tickets: 0,
+            pulls: Pulls::default(),
+            sampling: Sampling::new(None),
+            podman: false,
             outcomes: VecDeque::new(),
             numbers: 0,
             ignored: 0,
@@ -154,6 +179,16 @@ impl Commands {
             }
         }
         commands
+    }
+
+    /// With samples that the operator wants always.
+    pub(super) fn sampling_every(self, interval: Option<Duration>) -> Self {
+        Self { sampling: Sampling::new(interval), ..self }
+    }
+
+    /// The engine answers, and says who it is.
+    pub(super) fn handle_engine(&mut self, facts: &EngineFacts) {
+        self.podman = &*facts.kind == "podman";
     }
 
     /// Takes a message of the command topic.
@@ -227,15 +262,15 @@ impl Commands {
             self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
         }
         if let Some(record) = record.filter(|_| policy::harms(word)) {
-            let own = self.rules.own.as_deref().is_some_and(|own| record.id.to_string().starts_with(own));
+            let own = self.rules.is_own(&record.id);
             if own || policy::is_protected(&record.labels) {
                 let why = if own { "the agent itself runs in it" } else { "its label radar.protect says so" };
                 return Err(refused(format!("protected: {word} is not for this container: {why}")));
             }
         }
-        let target = record.map_or(Target::Host, |record| Target::Container(record.id));
-        let task = Task::of(&claims.cmd, record.map(|record| record.id))
-            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
+        let id = record.map(|record| record.id);
+        let task = Task::of(&claims.cmd, id, records, &self.rules, self.podman).map_err(refused)?;
+        let target = task.target(id);
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
         let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
             + self.fresh.iter().filter(|other| other.target == target).count();
@@ -269,19 +304,20 @@ impl Commands {
                 continue;
             }
             if accepted.task.queues() {
-                self.waiting.entry(accepted.target).or_default().push_back(accepted);
+                self.waiting.entry(accepted.target.clone()).or_default().push_back(accepted);
             } else {
                 self.begin(accepted, now);
             }
         }
-        self.work();
+        self.work(now);
     }
 
     /// How the engine's work went.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
-        if self.streams.handle_acted(ticket, &result) {
+        if self.streams.handle_acted(ticket, &result) || self.sampling.handle_ended(ticket, now.mono) {
             return;
         }
+        self.pulls.end(ticket);
         let Some((jti, _)) = self.working.remove(&ticket) else { return };
         match result {
             Ok(Done { changed, result }) => {
@@ -293,7 +329,7 @@ impl Commands {
                 self.end(&jti, Progress::Failed, Some(reason.into()), None, now);
             }
         }
-        self.work();
+        self.work(now);
     }
 
     /// The next outcome for the broker, with a number that comes back when it has been taken.
@@ -333,6 +369,7 @@ impl Commands {
 
     /// The connection is gone, with all that was under way on it.
     pub(super) fn handle_away(&mut self, now: Now) {
+        self.sampling.handle_away();
         self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
         self.streams.handle_away();
         self.settle(now);
@@ -352,10 +389,16 @@ impl Commands {
         !working && self.streams.len() == 0 && self.outcomes.is_empty()
     }
 
-    fn work(&mut self) {
+    fn work(&mut self, now: Now) {
         while self.working.len() < AT_ONCE {
             let busy = |target: &Target| self.working.values().any(|(_, working)| working == target);
-            let Some(target) = self.waiting.keys().find(|target| !busy(target)).copied() else { break };
+            let free = |queue: &VecDeque<Accepted>| {
+                let pulls = queue.front().is_some_and(|next| matches!(next.task, Task::Act(Act::Pull { .. })));
+                !pulls || self.pulls.count() < PULLS
+            };
+            let mut waiting = self.waiting.iter();
+            let Some((target, _)) = waiting.find(|(target, queue)| !busy(target) && free(queue)) else { break };
+            let target = target.clone();
             let Some(queue) = self.waiting.get_mut(&target) else { break };
             let next = queue.pop_front();
             if queue.is_empty() {
@@ -364,11 +407,15 @@ impl Commands {
             let Some(Accepted { jti, task: Task::Act(act), target }) = next else { continue };
             self.tickets += 1;
             self.working.insert(self.tickets, (jti, target));
+            if matches!(act, Act::Pull { .. }) {
+                self.pulls.begin(self.tickets, now.mono);
+            }
             self.effects.push_back(Effect::Act { ticket: self.tickets, act });
         }
     }
 
     fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {
+        self.forget_progress(jti);
         let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
         if let Some(entry) = self.journal.get_mut(jti) {
             entry.outcome = Some(outcome.clone());
@@ -379,7 +426,9 @@ impl Commands {
 
     fn tell(&mut self, outcome: Outcome) {
         if self.outcomes.len() >= OUTCOMES {
-            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| outcome.state == Progress::Accepted;
+            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| {
+                matches!(outcome.state, Progress::Accepted | Progress::Progress)
+            };
             let at = self.outcomes.iter().position(is_no_end).unwrap_or(0);
             self.outcomes.remove(at);
         }

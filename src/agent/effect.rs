@@ -63,6 +63,8 @@ pub enum Effect {
         /// The act's.
         ticket: u64,
     },
+    /// Read what the host uses and answer with [`Agent::handle_host`](super::Agent::handle_host).
+    ReadHost,
     /// Write the cursor file.
     WriteCursor(Cursor),
     /// Log this.

@@ -46,15 +46,31 @@ impl Agent {
     }
 
     pub(super) fn next_of_commands(&mut self) -> Option<Effect> {
-        Some(match self.commands.next_effect()? {
-            commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
-            commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
-            commands::Effect::More { ticket } => Effect::More { ticket },
-            commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },
-            commands::Effect::Ignored { messages, reason } => Effect::Say(Remark::NotCommanded { messages, reason }),
-            commands::Effect::Told { who, what, state, reason } => {
-                Effect::Say(Remark::Commanded { who, what, state, reason })
-            }
-        })
+        // Whatever came in, what is due by now is done; what is still due then waits for something else than time.
+        if self.commands.poll_timeout().is_some_and(|at| at <= self.now.mono) {
+            self.commands.handle_timeout(self.now);
+        }
+        loop {
+            return Some(match self.commands.next_effect()? {
+                commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
+                commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
+                commands::Effect::More { ticket } => Effect::More { ticket },
+                commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },
+                commands::Effect::Sample { ticket } => match self.begin_sample(ticket) {
+                    Some(effect) => effect,
+                    None => continue,
+                },
+                commands::Effect::Sampled(stats) => match self.tell_sample(&stats) {
+                    Some(effect) => effect,
+                    None => continue,
+                },
+                commands::Effect::Ignored { messages, reason } => {
+                    Effect::Say(Remark::NotCommanded { messages, reason })
+                }
+                commands::Effect::Told { who, what, state, reason } => {
+                    Effect::Say(Remark::Commanded { who, what, state, reason })
+                }
+            });
+        }
     }
 }

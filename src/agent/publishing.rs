@@ -156,6 +156,12 @@ impl Publishing {
         self.token_wait = TOKEN_FIRST;
     }
 
+    /// A name for what is published next.
+    pub(super) fn next_key(&mut self) -> u64 {
+        self.key += 1;
+        self.key
+    }
+
     /// Returns whether there was a connection.
     pub(super) fn handle_away(&mut self) -> bool {
         self.in_flight.clear();
@@ -322,8 +328,7 @@ impl Agent {
             .or_else(|| self.next_goodbye())
             .or_else(|| self.next_snapshot())
             .or_else(|| self.next_chunk())?;
-        self.publishing.key += 1;
-        let key = self.publishing.key;
+        let key = self.publishing.next_key();
         self.publishing.in_flight.insert(key, flight);
         Some(Effect::Publish { key, message })
     }

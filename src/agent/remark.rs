@@ -37,6 +37,7 @@ pub enum Remark {
     NotCommanded { messages: u64, reason: String },
     Commanded { who: String, what: String, state: Progress, reason: Option<Box<str>> },
     CommandsUnwritten { error: String },
+    SamplesTooLarge { why: String },
     Stopping,
     Unsaid,
 }
@@ -127,6 +128,7 @@ impl fmt::Display for Remark {
             Self::CommandsUnwritten { error } => {
                 write!(f, "commands are refused, since they cannot be noted in DATA_DIR first: {error}")
             }
+            Self::SamplesTooLarge { why } => write!(f, "samples of what is used are not told: {why}"),
             Self::Stopping => f.write_str("stopping"),
             Self::Unsaid => f.write_str("the broker did not take the goodbye in time; the last will tells it"),
         }

@@ -2,16 +2,21 @@
 //! those that are under way. Whether a command may be performed, and how many at once, is the core's business.
 
 use ciborium::Value;
+use radar_wire::command::{LogPiece, Prunable};
 use radar_wire::container::ContainerId;
+use radar_wire::stats::ContainerUsage;
 use thiserror::Error;
 
 mod call;
 mod found;
+mod layers;
 mod logs;
+mod pull;
 mod running;
+mod store;
+mod usage;
 
-use radar_wire::command::LogPiece;
-
+pub use layers::Pulled;
 pub(super) use running::Running;
 
 /// One call to the engine.
@@ -103,6 +108,64 @@ pub enum Act {
         /// Go on with what the container will write, for as long as it runs.
         follow: bool,
     },
+    /// Pull an image, as who the operator's registry file says that this host is; tells [`Piece::Pull`]. Finds
+    /// `image`, its id, and `digest` where its registry has told one. Its time-out is for the time in which the engine
+    /// says nothing.
+    Pull {
+        /// Its whole name, with a tag or a digest.
+        image: Box<str>,
+    },
+    /// Remove an image, or a name of it: `removed`, names and, with `sha256:`, ids.
+    RemoveImage {
+        /// Its name or id.
+        image: Box<str>,
+        /// Also where a stopped container uses it, or it has several names.
+        force: bool,
+    },
+    /// Create a network that is not there yet: `id`.
+    CreateNetwork {
+        /// Its name.
+        network: Box<str>,
+        /// Its driver; the engine's own choice when absent.
+        driver: Option<Box<str>>,
+        /// Without a way to the outside.
+        internal: bool,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// Its name or id.
+        network: Box<str>,
+    },
+    /// Create a volume, unless it is there.
+    CreateVolume {
+        /// Its name.
+        volume: Box<str>,
+        /// Its driver; the engine's own choice when absent.
+        driver: Option<Box<str>>,
+    },
+    /// Remove a volume.
+    RemoveVolume {
+        /// Its name.
+        volume: Box<str>,
+    },
+    /// Remove those of these containers that do not run: `removed`, their names; `left`, why others were not; `freed`.
+    RemoveStopped {
+        /// Which.
+        ids: Vec<ContainerId>,
+    },
+    /// Remove what nothing uses: `removed`, names and, of images, ids; `freed` in bytes where the engine counts it.
+    /// Containers are not removed so, since their labels count.
+    Prune {
+        /// Of which kind.
+        what: Prunable,
+        /// Also images that have a name, and volumes that have one.
+        all: bool,
+    },
+    /// Read once what these containers use; tells one [`Piece::Sample`].
+    Sample {
+        /// Which; one that does not run is passed over.
+        ids: Vec<ContainerId>,
+    },
 }
 
 /// An act that the engine has performed.
@@ -116,10 +179,14 @@ pub struct Done {
 }
 
 /// What an act tells while it is under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Piece {
     /// Some of a log, in order: what was there at once, at most 32 KiB of text.
     Log(Vec<LogPiece>),
+    /// How far a pull is.
+    Pull(Pulled),
+    /// What containers use.
+    Sample(Vec<ContainerUsage>),
 }
 
 /// Why an act was not performed, as far as is known: one that has timed out, or whose engine has gone away, may have
@@ -138,10 +205,12 @@ pub struct ActError {
 pub enum ActErrorKind {
     /// The engine does not have that.
     NotFound,
-    /// The container is not in a state for it, or the name is taken.
+    /// It is not in a state for it, something uses it, or the name is taken.
     Conflict,
-    /// Who guards the engine's socket forbids it.
+    /// Who guards the engine's socket, or the registry, forbids it.
     Denied,
+    /// What the operator has set cannot be used.
+    Settings,
     /// The engine does not answer in time.
     TimedOut,
     /// It was ended by who asked for it.
@@ -158,6 +227,7 @@ impl ActErrorKind {
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
             Self::Denied => "denied",
+            Self::Settings => "settings",
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
             Self::Engine => "engine",

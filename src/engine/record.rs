@@ -40,7 +40,8 @@ impl Labels {
     fn select(&self, all: &HashMap<String, String>) -> BTreeMap<Box<str>, Box<str>> {
         let mut shown: Vec<_> =
             all.iter().filter(|(label, _)| label.len() <= LONGEST_NAME && self.shown(label)).collect();
-        shown.sort_unstable();
+        // Those of our own, which protect the container, are not the ones that are cut off.
+        shown.sort_unstable_by_key(|(label, _)| (!label.starts_with("radar."), *label));
         shown.into_iter().take(MOST_LABELS).map(|(label, value)| (label.as_str().into(), cut(value))).collect()
     }
 }

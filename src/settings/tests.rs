@@ -13,6 +13,7 @@ fn nothing_needs_to_be_set() {
     let settings = load(&[]).unwrap();
     assert_eq!(settings.prefix.as_str(), "radar");
     assert_eq!(settings.agent.agent_id, None);
+    assert!(settings.agent.agent_stats_interval.is_none() && settings.agent.agent_registry_config.is_none());
     assert_eq!(settings.agent.agent_snapshot_interval.0, Duration::from_secs(30));
     assert_eq!(settings.agent.agent_outbox_events, 10_000);
     assert_eq!(settings.agent.agent_outbox_bytes, 4 * 1024 * 1024);
@@ -28,12 +29,16 @@ fn what_is_given_is_taken() {
         ("MQTT_TOPIC_PREFIX", "radar/home"),
         ("AGENT_LABELS", "traefik.enable, com.example.*"),
         ("AGENT_SNAPSHOT_INTERVAL", "500ms"),
+        ("AGENT_STATS_INTERVAL", "1h"),
+        ("AGENT_REGISTRY_CONFIG", "/root/.docker/config.json"),
         ("DATA_DIR", "/data"),
     ])
     .unwrap();
     assert_eq!(settings.agent.agent_id.as_ref().map(AgentId::as_str), Some("3f2b8f2e-58a8-4a0e-8a52-2f0b0c7a0001"));
     assert_eq!(settings.prefix.as_str(), "radar/home");
     assert_eq!(settings.agent.agent_labels.0, ["traefik.enable", "com.example.*"]);
+    assert_eq!(settings.agent.agent_stats_interval.map(|interval| interval.0), Some(Duration::from_secs(3600)));
+    assert_eq!(settings.agent.agent_registry_config.as_deref(), Some(Path::new("/root/.docker/config.json")));
     assert_eq!(settings.agent.data_dir.as_deref(), Some(Path::new("/data")));
     // RR13
     assert!(!format!("{settings:?}").contains("t0ken"));
@@ -49,6 +54,8 @@ fn a_bad_value_is_refused_with_the_name_of_its_setting() {
         ("AGENT_SNAPSHOT_INTERVAL", "30"),
         ("AGENT_SNAPSHOT_INTERVAL", "5ms"),
         ("AGENT_RECONCILE_INTERVAL", "2d"),
+        ("AGENT_STATS_INTERVAL", "4s"),
+        ("AGENT_STATS_INTERVAL", "61m"),
         ("AGENT_OUTBOX_EVENTS", "9"),
         ("AGENT_OUTBOX_EVENTS", "many"),
         ("AGENT_OUTBOX_BYTES", "100"),

@@ -14,6 +14,7 @@ mod logs;
 mod main_job;
 mod network;
 mod presence;
+mod samples;
 mod secrets;
 mod server_away;
 mod world;

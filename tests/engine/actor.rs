@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use radar_agent::engine::act::{Act, ActError, Done};
+use radar_agent::engine::act::{Act, ActError, Done, Piece};
 use radar_agent::engine::notice::Notice;
 use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::registries::Registries;
 use radar_tests::engine::Engine as TestEngine;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +25,8 @@ pub(crate) struct Actor {
     pub(crate) engine: Engine,
     tickets: u64,
     pub(crate) ended: BTreeMap<u64, Result<Done, ActError>>,
+    /// What acts have told; each is asked for more at once.
+    pub(crate) pieces: Vec<(u64, Piece)>,
     pub(crate) ups: usize,
     pub(crate) reasons: Vec<String>,
 }
@@ -35,13 +38,19 @@ impl Actor {
 
     /// `time_out` is for all that is no act.
     pub(crate) async fn start_at(host: String, time_out: Duration) -> Result<Self> {
+        Self::start_as(host, time_out, Registries::default()).await
+    }
+
+    /// One that is somebody at registries.
+    pub(crate) async fn start_as(host: String, time_out: Duration, registries: Registries) -> Result<Self> {
         let settings = Settings {
             address: Address::parse(Environment { host: Some(host), ..Environment::default() })?,
             labels: vec!["team".to_owned()],
             time_out,
+            registries,
         };
         let engine = Engine::start(settings, None, None);
-        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), ups: 0, reasons: vec![] };
+        let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), pieces: vec![], ups: 0, reasons: vec![] };
         actor.until(|actor| actor.ups > 0).await?;
         Ok(actor)
     }
@@ -54,6 +63,11 @@ impl Actor {
                     Notice::Down { reason } => self.reasons.push(reason),
                     Notice::Acted { ticket, result } => {
                         assert!(self.ended.insert(ticket, result).is_none(), "an act ends once");
+                    }
+                    Notice::Told { ticket, piece } => {
+                        assert!(!self.ended.contains_key(&ticket), "nothing is told after the end");
+                        self.pieces.push((ticket, piece));
+                        self.engine.more(ticket);
                     }
                     _ => {}
                 }
@@ -89,6 +103,12 @@ impl Actor {
         let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
         assert!(!done.changed, "{act:?}");
         Ok(serde_json::to_value(done.result)?)
+    }
+
+    /// What it has done to the engine.
+    pub(crate) async fn does(&mut self, act: Act) -> Result<(bool, Value)> {
+        let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
+        Ok((done.changed, serde_json::to_value(done.result)?))
     }
 
     /// The kind of the failure and its text.

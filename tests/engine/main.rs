@@ -5,5 +5,8 @@ mod acts;
 mod away;
 mod life;
 mod logs;
+mod pull;
 mod records;
+mod stats;
+mod store;
 mod watch;

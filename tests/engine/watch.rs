@@ -9,6 +9,7 @@ use bollard::models::ExecConfig;
 use radar_agent::agent::inventory::{Change, Effect, Inventory, Restored};
 use radar_agent::engine::notice::Notice;
 use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::registries::Registries;
 use radar_link::time::Clock;
 use radar_tests::engine::Engine as TestEngine;
 use radar_wire::container::{ContainerId, Record};
@@ -44,6 +45,7 @@ impl Watch {
             address: Address::parse(environment)?,
             labels: vec!["team".to_owned()],
             time_out: Duration::from_secs(3),
+            registries: Registries::default(),
         };
         let folded = restored.records.clone();
         Ok(Self {

@@ -66,18 +66,22 @@ impl Policy {
         if !self.actions.contains(action) {
             return Err(format!("{action} is not in AGENT_ALLOW"));
         }
-        let label = |name: &str| labels.and_then(|labels| labels.get(name));
-        if let Some(allowed) = label(ALLOW)
-            && !actions_of(allowed).contains(action)
-        {
-            return Err(format!("the container's label {ALLOW} leaves {action} out"));
+        labels.map_or(Ok(()), |labels| narrowed(action, labels))
+    }
+}
+
+/// Whether a container's labels leave this to be done, where the operator allows it.
+pub(in super::super) fn narrowed(action: &str, labels: &BTreeMap<Box<str>, Box<str>>) -> Result<(), String> {
+    if let Some(allowed) = labels.get(ALLOW)
+        && !actions_of(allowed).contains(action)
+    {
+        return Err(format!("the container's label {ALLOW} leaves {action} out"));
+    }
+    match labels.get(DENY) {
+        Some(denied) if actions_of(denied).contains(action) => {
+            Err(format!("the container's label {DENY} has {action}"))
         }
-        match label(DENY) {
-            Some(denied) if actions_of(denied).contains(action) => {
-                Err(format!("the container's label {DENY} has {action}"))
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }
 

@@ -1,74 +1,18 @@
-//! Commands that do not wait in a container's queue: a log, which may take hours, and the end of one. They are noted,
-//! accepted and told like all others.
-
-use std::time::Duration;
+//! Commands that do not wait in a container's queue: a log, which may take hours, samples, and the end of these. They are
+//! noted, accepted and told like all others.
 
 use radar_link::mqtt::Delivery;
 use radar_link::time::Now;
-use radar_wire::command::{Command, Progress};
-use radar_wire::container::ContainerId;
+use radar_wire::command::Progress;
 
-use super::super::streams::{self, Asked, Chunk, MOST};
-use super::{Accepted, Commands, Effect, target};
-use crate::engine::act::{Act, Piece};
-
-/// What an accepted command is.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// An act that has its turn.
-    Act(Act),
-    /// An act that tells a log.
-    Log(Act, Asked),
-    /// The end of what this command has begun.
-    Cancel(Box<str>),
-}
-
-impl Task {
-    /// What a command is, of this container where it is about one; none for what is not known.
-    pub(super) fn of(command: &Command, id: Option<ContainerId>) -> Option<Self> {
-        if let Command::Cancel { jti } = command {
-            return Some(Self::Cancel(jti.clone()));
-        }
-        let act = target::act(command, id)?;
-        Some(match *command {
-            Command::Logs { follow, limit, .. } => Self::Log(act, Asked { follow, limit }),
-            _ => Self::Act(act),
-        })
-    }
-
-    /// Whether it waits for others about the same.
-    pub(super) fn queues(&self) -> bool {
-        matches!(self, Self::Act(_))
-    }
-}
+use super::super::streams::{self, Chunk, MOST};
+use super::task::Task;
+use super::{Accepted, Commands, Effect};
 
 impl Commands {
-    /// There is a broker, which takes packets of this size.
-    pub(in crate::agent) fn handle_connected(&mut self, max_packet: Option<u32>) {
-        self.streams.handle_connected(max_packet);
-    }
-
     /// The agent is about to end, and log streams before it.
     pub(in crate::agent) fn handle_stop(&mut self, now: Now) {
         self.streams.handle_stop();
-        self.settle(now);
-    }
-
-    /// Does what is due.
-    pub(in crate::agent) fn handle_timeout(&mut self, now: Now) {
-        self.streams.handle_timeout(now.mono);
-        self.settle(now);
-    }
-
-    /// When something is due, in monotonic time.
-    pub(in crate::agent) fn poll_timeout(&self) -> Option<Duration> {
-        self.streams.poll_timeout()
-    }
-
-    /// An act that is under way tells something.
-    pub(in crate::agent) fn handle_told(&mut self, ticket: u64, piece: Piece, now: Now) {
-        let Piece::Log(pieces) = piece;
-        self.streams.handle_told(ticket, pieces);
         self.settle(now);
     }
 
@@ -110,13 +54,14 @@ impl Commands {
     pub(super) fn begin(&mut self, accepted: Accepted, now: Now) {
         match accepted.task {
             Task::Act(_) => {}
+            Task::Sample(ask) => self.ask_samples(&accepted.jti, ask, now),
             Task::Log(act, asked) => {
                 self.tickets += 1;
                 self.streams.open(self.tickets, accepted.jti, asked, now.mono);
                 self.effects.push_back(Effect::Act { ticket: self.tickets, act });
             }
             Task::Cancel(jti) => {
-                let (state, reason) = match self.streams.cancel(&jti) {
+                let (state, reason) = match self.streams.cancel(&jti) || self.sampling.cancel(&jti, now.mono) {
                     true => (Progress::Succeeded, None),
                     false => (Progress::Failed, Some("not-found: nothing of this name is under way".into())),
                 };

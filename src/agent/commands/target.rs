@@ -1,15 +1,33 @@
-//! Which container a command means, and what it asks of the engine.
+//! What a command is about, and what it asks of the engine.
 
-use radar_wire::command::Command;
-use radar_wire::container::{ContainerId, Record};
+use std::collections::BTreeMap;
 
+use radar_wire::command::{Command, Prunable};
+use radar_wire::container::{ContainerId, Record, State};
+
+use super::{Rules, named, policy};
 use crate::engine::act::Act;
 
 /// Commands about one target are done one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
+    /// What takes the engine a moment.
     Host,
     Container(ContainerId),
+    Image(Box<str>),
+    /// What may take it minutes, and is about many.
+    Unused,
+}
+
+impl Target {
+    pub(super) fn of(act: &Act, container: Option<ContainerId>) -> Self {
+        match (act, container) {
+            (_, Some(id)) => Self::Container(id),
+            (Act::Pull { image } | Act::RemoveImage { image, .. }, None) => Self::Image(image.clone()),
+            (Act::Prune { .. } | Act::RemoveStopped { .. }, None) => Self::Unused,
+            _ => Self::Host,
+        }
+    }
 }
 
 /// The beginning of an id must be at least this long: a short name is meant as a name.
@@ -39,9 +57,25 @@ fn shown(name: &str) -> String {
     name.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// What the engine is to do; none for what is not known.
-pub(super) fn act(command: &Command, id: Option<ContainerId>) -> Option<Act> {
-    Some(match (command.clone(), id) {
+/// The containers that do not run and that nothing keeps: neither that it is the agent's own, nor its labels.
+fn stopped(records: &BTreeMap<ContainerId, Record>, rules: &Rules) -> Vec<ContainerId> {
+    let is_kept = |record: &Record| {
+        let denied = |action| policy::narrowed(action, &record.labels).is_err();
+        rules.is_own(&record.id) || policy::is_protected(&record.labels) || denied("prune") || denied("remove")
+    };
+    let has_ended = |record: &&Record| matches!(record.state, State::Created | State::Exited | State::Dead);
+    records.values().filter(has_ended).filter(|record| !is_kept(record)).map(|record| record.id).collect()
+}
+
+/// What the engine is to do, or why it is not.
+pub(super) fn act(
+    command: &Command,
+    id: Option<ContainerId>,
+    records: &BTreeMap<ContainerId, Record>,
+    rules: &Rules,
+    podman: bool,
+) -> Result<Act, String> {
+    Ok(match (command.clone(), id) {
         (Command::Start { .. }, Some(id)) => Act::Start { id },
         (Command::Stop { timeout, .. }, Some(id)) => Act::Stop { id, timeout },
         (Command::Restart { timeout, .. }, Some(id)) => Act::Restart { id, timeout },
@@ -58,6 +92,26 @@ pub(super) fn act(command: &Command, id: Option<ContainerId>) -> Option<Act> {
         (Command::Logs { tail, since, until, timestamps, follow, .. }, Some(id)) => {
             Act::Logs { id, tail, since, until, timestamps, follow }
         }
-        _ => return None,
+        (Command::Pull { image }, None) => Act::Pull { image: named::image(&image)? },
+        (Command::RemoveImage { image, force }, None) => Act::RemoveImage { image: named::image_or_id(&image)?, force },
+        (Command::CreateNetwork { network, driver, internal }, None) => {
+            let driver = named::driver(driver.as_deref())?;
+            Act::CreateNetwork { network: named::network(&network)?, driver, internal }
+        }
+        (Command::RemoveNetwork { network }, None) => {
+            if named::is_built_in(&network, podman) {
+                return Err(format!("built-in: the engine comes with the network {network}, and it is not removed"));
+            }
+            Act::RemoveNetwork { network: named::network(&network)? }
+        }
+        (Command::CreateVolume { volume, driver }, None) => {
+            Act::CreateVolume { volume: named::volume(&volume)?, driver: named::driver(driver.as_deref())? }
+        }
+        (Command::RemoveVolume { volume }, None) => Act::RemoveVolume { volume: named::volume(&volume)? },
+        (Command::Prune { what: Prunable::Containers, .. }, None) => {
+            Act::RemoveStopped { ids: stopped(records, rules) }
+        }
+        (Command::Prune { what, all }, None) => Act::Prune { what, all },
+        _ => return Err("unknown-command: this version of the agent does not know it".to_owned()),
     })
 }

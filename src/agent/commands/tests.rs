@@ -108,6 +108,8 @@ impl Desk {
                     self.acts.push((ticket, act));
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
+                Effect::Sample { ticket } => self.engine.push(format!("sample {ticket}")),
+                Effect::Sampled(_) => self.engine.push("sampled".to_owned()),
                 Effect::Told { .. } => {}
                 Effect::More { ticket } => self.engine.push(format!("more {ticket}")),
                 Effect::Cancel { ticket } => self.engine.push(format!("cancel {ticket}")),
@@ -497,3 +499,5 @@ fn a_stop_ends_logs() {
     assert_eq!(desk.told(), ["01-1 failed interrupted"]);
     assert!(desk.commands.is_idle());
 }
+
+mod store;

@@ -1,5 +1,7 @@
 //! Commands among everything else that an agent does.
 
+use std::time::Duration;
+
 use radar_link::jws::SigningKey;
 
 use super::check;
@@ -71,4 +73,20 @@ fn a_stop_waits_for_a_command_that_ends_soon() {
     check(&mut world, "acted 1", &[NOTED, "outcome 01-1 succeeded"]);
     let said = world.run("ack");
     assert!(said.contains(&"status Offline stop 5, engine answers".to_owned()), "{said:?}");
+}
+
+// DM8
+#[test]
+fn samples_that_the_operator_wants_are_taken_while_there_is_a_broker() {
+    let mut world = World::new(Config { stats_interval: Some(Duration::from_secs(5)), ..config() }, Kept::default());
+    world
+        .run("connected 5\n echo\n has web running\n has db exited\n has cron paused\n engine up\n acks\n acks\n acks");
+    check(&mut world, "+5000", &["sample 2 of 2"]);
+    check(&mut world, "sampled 2 web", &["stats of 1"]);
+    check(&mut world, "+4999", &[]);
+    check(&mut world, "+1", &["sample 3 of 2"]);
+    world.run("away gone");
+    check(&mut world, "sampled 3 web\n +60000", &[]);
+    let said = world.run("connected 6");
+    assert!(said.contains(&"sample 4 of 2".to_owned()), "{said:?}");
 }

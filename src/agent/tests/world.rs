@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use radar_link::jws::{SigningKey, sign};
-use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Reason, Received};
+use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Qos, Reason, Received};
 use radar_link::secret::Secret;
 use radar_link::time::Now;
 use radar_wire::codec;
@@ -16,6 +16,7 @@ use radar_wire::enroll::Enroll;
 use radar_wire::event::{Action, Event};
 use radar_wire::resend::Resend;
 use radar_wire::snapshot::{HostFacts, Snapshot};
+use radar_wire::stats::{ContainerUsage, Stats, Usage};
 use radar_wire::status::{AgentFacts, EngineFacts, Presence, Reason as Why, Status};
 use radar_wire::topic::Prefix;
 
@@ -24,7 +25,7 @@ use crate::agent::keeping::Write;
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::{Agent, Config, Effect};
-use crate::engine::act::{Done, Piece};
+use crate::engine::act::{Act, Done, Piece};
 use crate::engine::notice::{EngineEvent, History, InspectError, Listed, Notice as EngineNotice, Opened};
 
 /// The wall clock at the start, in milliseconds.
@@ -39,6 +40,7 @@ pub(super) fn config() -> Config {
         bounds: Bounds { events: 10, bytes: 100_000, ring_events: 5, ring_bytes: 100_000 },
         snapshot_interval: Duration::from_secs(30),
         reconcile_interval: Duration::from_secs(3600),
+        stats_interval: None,
         on_disk: false,
         rules: Rules::default(),
         warnings: Vec::new(),
@@ -177,6 +179,12 @@ impl World {
                 let piece = Piece::Log(vec![LogPiece { stream: "stdout".into(), text: (*text).into() }]);
                 self.engine(EngineNotice::Told { ticket: number(1), piece });
             }
+            ["sampled", _, name] => {
+                let usage = ContainerUsage { id: id(name), time: None, usage: Usage::default() };
+                let (ticket, piece) = (number(1), Piece::Sample(vec![usage]));
+                self.engine(EngineNotice::Told { ticket, piece });
+                self.engine(EngineNotice::Acted { ticket, result: Ok(Done { changed: false, result: None }) });
+            }
             ["acted", _] => {
                 let (ticket, result) = (number(1), Ok(Done { changed: true, result: None }));
                 self.engine(EngineNotice::Acted { ticket, result });
@@ -275,6 +283,8 @@ impl World {
                         let error = PublishError::TooLarge { size: 9, max: 5 };
                         self.agent.handle_not_published(key, &error, self.now);
                         format!("too large: {said}")
+                    } else if message.qos == Qos::AtMostOnce {
+                        said
                     } else {
                         self.unacknowledged.push(key);
                         said
@@ -291,9 +301,14 @@ impl World {
                     self.agent.handle_commands_written(Ok(()), self.now);
                     "commands noted".to_owned()
                 }
+                Effect::Act { ticket, act: Act::Sample { ids } } => format!("sample {ticket} of {}", ids.len()),
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
                 Effect::More { ticket } => format!("more {ticket}"),
                 Effect::Cancel { ticket } => format!("cancel {ticket}"),
+                Effect::ReadHost => {
+                    self.agent.handle_host(Usage { pids: Some(7), ..Usage::default() }, self.now);
+                    continue;
+                }
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
@@ -354,6 +369,11 @@ fn told(message: &Message) -> String {
                 format!("{}:", event.epoch)
             };
             format!("event {epoch}{first}{} {}{name}", event.sequence, event.action.as_str())
+        }
+        "stats" => {
+            let stats: Stats = codec::decode(kind, payload).unwrap();
+            assert_eq!((message.qos, stats.host.pids), (Qos::AtMostOnce, Some(7)));
+            format!("stats of {}", stats.containers.len())
         }
         "outcome" => {
             let outcome: Outcome = codec::decode(kind, payload).unwrap();

@@ -17,7 +17,8 @@ use radar_wire::container::ContainerId;
 use super::super::failure::{Failure, text};
 use super::super::record::{Labels, cut_to};
 use super::running::Teller;
-use super::{Act, ActError, ActErrorKind, Done, found, logs};
+use super::{Act, ActError, ActErrorKind, Done, found, logs, pull, store, usage};
+use crate::registries::Registries;
 
 /// The most bytes of an error's text.
 pub(super) const LONGEST_TEXT: usize = 500;
@@ -34,12 +35,19 @@ pub(super) async fn perform(
     act: Act,
     time_out: Duration,
     labels: Labels,
+    registries: Registries,
     teller: Teller,
 ) -> Result<Done, ActError> {
-    if let Act::Logs { id, tail, since, until, timestamps, follow } = act {
-        let wanted = logs::Wanted { id, tail, since, until, timestamps, follow };
-        return logs::tell(docker, wanted, time_out, &teller).await;
-    }
+    let time_out = match act {
+        Act::Logs { id, tail, since, until, timestamps, follow } => {
+            let wanted = logs::Wanted { id, tail, since, until, timestamps, follow };
+            return logs::tell(docker, wanted, time_out, &teller).await;
+        }
+        Act::Pull { image } => return pull::pull(&docker, &image, time_out, &registries, &teller).await,
+        Act::Sample { ids } => return usage::sample(&docker, &ids, time_out, &teller).await,
+        Act::RemoveImage { .. } | Act::RemoveStopped { .. } | Act::Prune { .. } => time_out.max(store::LONG),
+        _ => time_out,
+    };
     let clock = Clock::start();
     let docker = docker.with_timeout(time_out.saturating_add(LATER));
     let before = within(time_out, Before::ask(&docker, &act)).await?;
@@ -114,8 +122,17 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels) -> Re
         Act::Images => Ok(told(found::images(docker.list_images(None::<ListImagesOptions>).await?))),
         Act::Networks => Ok(told(found::networks(docker.list_networks(None::<ListNetworksOptions>).await?))),
         Act::Volumes => Ok(told(found::volumes(docker.list_volumes(None::<ListVolumesOptions>).await?))),
-        // It was told before it came here.
-        Act::Logs { .. } => Ok(done(false)),
+        Act::RemoveImage { image, force } => store::remove_image(docker, &image, force).await,
+        Act::CreateNetwork { network, driver, internal } => {
+            store::create_network(docker, &network, driver, internal).await
+        }
+        Act::RemoveNetwork { network } => store::remove_network(docker, &network).await,
+        Act::CreateVolume { volume, driver } => store::create_volume(docker, &volume, driver).await,
+        Act::RemoveVolume { volume } => store::remove_volume(docker, &volume).await,
+        Act::RemoveStopped { ids } => store::remove_stopped(docker, ids).await,
+        Act::Prune { what, all } => store::prune(docker, what, all).await,
+        // They tell what they find while they are under way.
+        Act::Logs { .. } | Act::Pull { .. } | Act::Sample { .. } => Ok(done(false)),
     }
 }
 
@@ -148,7 +165,7 @@ fn seconds(timeout: u32) -> i32 {
     i32::try_from(timeout).unwrap_or(i32::MAX)
 }
 
-fn done(changed: bool) -> Done {
+pub(super) fn done(changed: bool) -> Done {
     Done { changed, result: None }
 }
 

@@ -18,7 +18,7 @@ const LARGEST: usize = 128 * 1024;
 /// The most bytes of a list's entries.
 const MOST_BYTES: usize = 192 * 1024;
 
-const MOST_ENTRIES: usize = 1000;
+pub(super) const MOST_ENTRIES: usize = 1000;
 const MOST_PROCESSES: usize = 500;
 const MOST_TAGS: usize = 32;
 const LONGEST_OUTPUT: usize = 200;
@@ -117,7 +117,7 @@ pub(super) fn volumes(answer: VolumeListResponse) -> Value {
 }
 
 /// As many entries as may be sent, and whether any are left out.
-fn bounded(all: impl Iterator<Item = Value>, most: usize) -> (Value, Option<Value>) {
+pub(super) fn bounded(all: impl Iterator<Item = Value>, most: usize) -> (Value, Option<Value>) {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     for entry in all {
         bytes = size(&entry).saturating_add(bytes);
@@ -134,11 +134,11 @@ fn known(number: i64) -> Option<Value> {
     (number >= 0).then(|| number.into())
 }
 
-fn map<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+pub(super) fn map<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     Value::Map(fields.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect())
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::Text(cut_to(text, LONGEST_TEXT).into())
 }
 

@@ -17,6 +17,7 @@ use super::super::notice::Notice;
 use super::super::record::{Labels, cut_to};
 use super::call::{self, LONGEST_TEXT};
 use super::{Act, ActError, ActErrorKind, Done, Piece};
+use crate::registries::Registries;
 
 /// How many pieces wait to be taken. An act that finds no room waits with its next one.
 const PIECES: usize = 16;
@@ -24,6 +25,7 @@ const PIECES: usize = 16;
 /// All acts of an engine. Each ends once, after all that it has told.
 pub(in super::super) struct Running {
     way: Result<Docker, String>,
+    registries: Registries,
     calls: FuturesUnordered<Call>,
     reins: BTreeMap<u64, Rein>,
     told: mpsc::Receiver<(u64, Piece)>,
@@ -76,10 +78,11 @@ impl Future for Call {
 
 impl Running {
     /// Nothing is under way, and there is no engine yet.
-    pub(in super::super) fn new() -> Self {
+    pub(in super::super) fn new(registries: Registries) -> Self {
         let way = Err("the engine has not answered yet".to_owned());
         let (tell, told) = mpsc::channel(PIECES);
-        Self { way, calls: FuturesUnordered::new(), reins: BTreeMap::new(), told, tell, ended: VecDeque::new() }
+        let (calls, reins, ended) = (FuturesUnordered::new(), BTreeMap::new(), VecDeque::new());
+        Self { way, registries, calls, reins, told, tell, ended }
     }
 
     /// There is an engine, or a newer way to it; what is under way goes on.
@@ -108,9 +111,10 @@ impl Running {
         let teller = Teller { ticket, more: Arc::clone(&rein.more), tell: self.tell.clone() };
         let cancelled = rein.cancel.clone().cancelled_owned();
         self.reins.insert(ticket, rein);
+        let registries = self.registries.clone();
         let work = Box::pin(async move {
             tokio::select! {
-                result = call::perform(docker, act, time_out, labels, teller) => result,
+                result = call::perform(docker, act, time_out, labels, registries, teller) => result,
                 () = cancelled => Err(cancelled_by_asker()),
             }
         });

@@ -211,6 +211,16 @@ fn labels_are_shown_by_name_and_by_prefix() {
     }
 }
 
+// DM20
+#[test]
+fn what_protects_a_container_is_not_cut_off() {
+    let labels = Labels::new(&["a.*".to_owned()]);
+    let many = (0..100).map(|number| (format!("a.{number}"), String::new()));
+    let all = many.chain([("radar.protect".to_owned(), "true".to_owned())]).collect();
+    let shown = labels.select(&all);
+    assert_eq!((shown.len(), shown.get("radar.protect").map(|value| &**value)), (MOST_LABELS, Some("true")));
+}
+
 // DM6
 #[test]
 fn a_list_tells_the_state_and_hides_health_in_its_text() {

@@ -1,0 +1,185 @@
+//! What containers use, from the engine's samples: the figures that `docker stats` shows, as counters. What the engine
+//! leaves out, or has as 0 where a container that runs cannot have used nothing, the kernel does not count.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerBlkioStatEntry, ContainerMemoryStats, ContainerStatsResponse};
+use bollard::query_parameters::StatsOptions;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use radar_link::time::utc;
+use radar_wire::container::ContainerId;
+use radar_wire::stats::{ContainerUsage, Usage};
+
+use super::call::{LATER, done, within};
+use super::running::Teller;
+use super::{ActError, Done, Piece};
+
+/// How many containers are asked for at once.
+const AT_ONCE: usize = 4;
+
+/// How long one may take: of a container whose figures do not come, all are absent.
+const ONE: Duration = Duration::from_secs(10);
+
+/// Asks for all, tells them as one piece, and ends.
+pub(super) async fn sample(
+    docker: &Docker,
+    ids: &[ContainerId],
+    time_out: Duration,
+    teller: &Teller,
+) -> Result<Done, ActError> {
+    let docker = docker.clone().with_timeout(ONE.saturating_add(LATER));
+    let asked = stream::iter(ids.iter().copied()).map(|id| one(&docker, id)).buffer_unordered(AT_ONCE);
+    let all: Vec<_> = within(time_out, asked.try_collect()).await?;
+    let mut found: Vec<ContainerUsage> = all.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|usage| usage.id);
+    teller.ready().await;
+    teller.tell(Piece::Sample(found)).await;
+    Ok(done(false))
+}
+
+/// None for one that has ended.
+async fn one(docker: &Docker, id: ContainerId) -> Result<Option<ContainerUsage>, ActError> {
+    let options = StatsOptions { stream: false, one_shot: true };
+    let name = id.to_string();
+    let mut answers = docker.stats(&name, Some(options));
+    match tokio::time::timeout(ONE, answers.next()).await {
+        Ok(Some(Ok(answer))) => Ok(read(id, &answer)),
+        Ok(None | Some(Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }))) => Ok(None),
+        // It runs, and the engine cannot tell what it uses.
+        Err(_) | Ok(Some(Err(Error::DockerResponseServerError { .. }))) => {
+            Ok(Some(ContainerUsage { id, time: None, usage: Usage::default() }))
+        }
+        Ok(Some(Err(error))) => Err(error.into()),
+    }
+}
+
+/// None for the empty answer about a container that does not run.
+fn read(id: ContainerId, answer: &ContainerStatsResponse) -> Option<ContainerUsage> {
+    let time = answer.read.as_deref().and_then(utc::nanoseconds)?;
+    Some(ContainerUsage { id, time: Some(time), usage: usage(answer) })
+}
+
+fn usage(answer: &ContainerStatsResponse) -> Usage {
+    let counted = |number: Option<u64>| number.filter(|number| *number > 0);
+    let (memory, memory_limit) = memory(answer.memory_stats.as_ref());
+    let blocks = answer.blkio_stats.as_ref().and_then(|stats| stats.io_service_bytes_recursive.as_deref());
+    let networks = answer.networks.as_ref().filter(|networks| !networks.is_empty());
+    let network = |of: fn(&bollard::models::ContainerNetworkStats) -> Option<u64>| {
+        networks.map(|networks| networks.values().filter_map(of).fold(0, u64::saturating_add))
+    };
+    Usage {
+        cpu: counted(answer.cpu_stats.as_ref().and_then(|stats| stats.cpu_usage.as_ref()?.total_usage)),
+        memory,
+        memory_limit,
+        received: network(|stats| stats.rx_bytes),
+        sent: network(|stats| stats.tx_bytes),
+        read: bytes(blocks, 'r'),
+        written: bytes(blocks, 'w'),
+        pids: counted(answer.pids_stats.as_ref().and_then(|stats| stats.current)),
+    }
+}
+
+/// The memory that is used without the page cache that can be dropped, by the rule of Docker's command line, and what
+/// can be used.
+fn memory(stats: Option<&ContainerMemoryStats>) -> (Option<u64>, Option<u64>) {
+    let Some(stats) = stats else { return (None, None) };
+    let Some(used) = stats.usage.filter(|used| *used > 0) else { return (None, None) };
+    let known = |name: &str| stats.stats.as_ref().and_then(|stats| stats.get(name)).copied();
+    let below = |cache: &u64| *cache < used;
+    // The first name is that of version 1 of the control groups, which have the second too.
+    let cache = known("total_inactive_file").filter(below).or_else(|| known("inactive_file").filter(below));
+    (Some(used - cache.unwrap_or(0)), stats.limit.filter(|limit| *limit > 0))
+}
+
+/// The bytes of one direction; absent where nothing is counted for any device.
+fn bytes(entries: Option<&[ContainerBlkioStatEntry]>, direction: char) -> Option<u64> {
+    let entries = entries.filter(|entries| !entries.is_empty())?;
+    let of = |entry: &&ContainerBlkioStatEntry| {
+        entry.op.as_deref().is_some_and(|op| op.starts_with([direction, direction.to_ascii_uppercase()]))
+    };
+    Some(entries.iter().filter(of).filter_map(|entry| entry.value).fold(0, u64::saturating_add))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(answer: &str) -> Option<ContainerUsage> {
+        read(ContainerId::new([7; 32]), &serde_json::from_str(answer).unwrap())
+    }
+
+    fn usage_of(answer: &str) -> Usage {
+        figures(&format!(r#"{{"read": "2026-11-21T02:42:50.000000001Z", {answer}}}"#)).unwrap().usage
+    }
+
+    // DM8
+    #[test]
+    fn control_groups_of_version_1_are_read_as_docker_shows_them() {
+        let usage = usage_of(
+            r#""pids_stats": {"current": 3},
+               "cpu_stats": {"cpu_usage": {"total_usage": 123456789, "percpu_usage": [1, 2]}, "system_cpu_usage": 5},
+               "memory_stats": {"usage": 10000, "limit": 50000,
+                                "stats": {"inactive_file": 1, "total_inactive_file": 4000, "cache": 9000}},
+               "blkio_stats": {"io_service_bytes_recursive": [
+                   {"major": 8, "minor": 0, "op": "Read", "value": 100}, {"major": 8, "minor": 0, "op": "Write", "value": 20},
+                   {"major": 8, "minor": 0, "op": "Sync", "value": 120}, {"major": 8, "minor": 0, "op": "Total", "value": 120},
+                   {"major": 8, "minor": 16, "op": "Read", "value": 1}]},
+               "networks": {"eth0": {"rx_bytes": 5, "tx_bytes": 6}, "eth1": {"rx_bytes": 10, "tx_bytes": 20}}"#,
+        );
+        let expect = Usage {
+            cpu: Some(123_456_789),
+            memory: Some(6000),
+            memory_limit: Some(50_000),
+            received: Some(15),
+            sent: Some(26),
+            read: Some(101),
+            written: Some(20),
+            pids: Some(3),
+        };
+        assert_eq!(usage, expect);
+    }
+
+    // DM8
+    #[test]
+    fn control_groups_of_version_2_are_read_as_docker_shows_them() {
+        let usage = usage_of(
+            r#""pids_stats": {"current": 1, "limit": 18446744073709551615},
+               "cpu_stats": {"cpu_usage": {"total_usage": 5000, "usage_in_kernelmode": 1}, "online_cpus": 4},
+               "memory_stats": {"usage": 10000, "limit": 50000, "stats": {"inactive_file": 3000, "file": 9}},
+               "blkio_stats": {"io_service_bytes_recursive": [
+                   {"major": 254, "minor": 0, "op": "read", "value": 7}, {"major": 254, "minor": 0, "op": "write", "value": 8}]}"#,
+        );
+        let (cpu, memory, memory_limit) = (Some(5000), Some(7000), Some(50_000));
+        let (read, written, pids) = (Some(7), Some(8), Some(1));
+        let expect = Usage { cpu, memory, memory_limit, read, written, pids, ..Usage::default() };
+        assert_eq!(usage, expect, "without a network there is no figure for it");
+    }
+
+    // DM8
+    #[test]
+    fn what_the_kernel_does_not_count_is_absent_and_never_0() {
+        for answer in [
+            r#""memory_stats": {}"#,
+            r#""memory_stats": {"usage": 0, "limit": 0, "stats": {}}"#,
+            r#""memory_stats": {"limit": 50000}"#,
+            r#""blkio_stats": {"io_service_bytes_recursive": null}, "networks": {}"#,
+            r#""blkio_stats": {"io_service_bytes_recursive": []}"#,
+            r#""cpu_stats": {"cpu_usage": {"total_usage": 0}}, "pids_stats": {}"#,
+        ] {
+            assert_eq!(usage_of(answer), Usage::default(), "{answer}");
+        }
+        let more_cache = r#""memory_stats": {"usage": 10, "limit": 50, "stats": {"inactive_file": 30}}"#;
+        assert_eq!(usage_of(more_cache).memory, Some(10));
+    }
+
+    // DM8
+    #[test]
+    fn a_container_that_does_not_run_has_no_figures() {
+        assert_eq!(figures(r#"{"read": "0001-01-01T00:00:00Z", "cpu_stats": {}}"#), None);
+        assert_eq!(figures("{}"), None);
+        let time = figures(r#"{"read": "2026-11-21T02:42:50.000000001Z"}"#).unwrap().time;
+        assert_eq!(time, Some(1_795_228_970_000_000_001));
+    }
+}
