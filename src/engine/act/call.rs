@@ -6,8 +6,8 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerState, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    CreateImageOptions, InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
+    CreateImageOptions, InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions,
+    ListVolumesOptions, RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
     StopContainerOptions, TopOptions,
 };
 use ciborium::Value;
@@ -68,13 +68,7 @@ impl Before {
     }
 }
 
-async fn call(
-    docker: &Docker,
-    act: Act,
-    before: &Before,
-    labels: &Labels,
-    teller: &Teller,
-) -> Result<Done, ActError> {
+async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, teller: &Teller) -> Result<Done, ActError> {
     match act {
         Act::Start { id } => {
             docker.start_container(&id.to_string(), None::<StartContainerOptions>).await?;

@@ -5,13 +5,13 @@
 use std::fmt;
 use std::sync::Mutex;
 
-use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, NetworkConnectRequest};
 use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions};
 use bollard::{BollardRequest, Docker, body_full};
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use radar_wire::container::ContainerId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::LONGEST_TEXT;
@@ -22,7 +22,8 @@ use crate::engine::record::cut_to;
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// JSON in the engine's own words, which does not print itself.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Document(pub Value);
 
 impl fmt::Debug for Document {
