@@ -37,6 +37,7 @@ mod sampling;
 pub mod spool;
 mod streams;
 mod telling;
+pub mod update;
 
 use commands::{Commands, Rules};
 pub use effect::Effect;
@@ -158,6 +159,8 @@ impl Agent {
     /// An agent that is about to connect.
     #[must_use]
     pub fn new(config: Config, kept: Kept, now: Now) -> Self {
+        let (id, rules) = (config.id.clone(), config.rules.clone());
+        let commands = Commands::new(id, rules, config.on_disk, kept.commands, kept.updates, now);
         let mut outbox = Outbox::new(config.bounds);
         let mut effects = VecDeque::new();
         if kept.spool.dropped > 0 {
@@ -170,8 +173,7 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now)
-                .sampling_every(config.stats_interval),
+            commands: commands.sampling_every(config.stats_interval),
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
@@ -323,6 +325,7 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
+        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {
@@ -352,7 +355,7 @@ impl Agent {
         let (commands, presence) = (self.commands.poll_timeout(), self.presence.poll_timeout());
         let own = [commands, presence, self.publish_timeout(), self.cursor_timeout()];
         let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
-        own.chain(life).chain(stop).chain(keeping).min()
+        own.chain(life).chain(stop).chain(keeping).chain(self.commands.poll_timeout()).min()
     }
 
     /// What is to be done next; ask until there is nothing.

@@ -22,6 +22,8 @@ use super::presence::Abilities;
 use super::pulls::Pulls;
 use super::sampling::Sampling;
 use super::streams::Streams;
+use super::update::Updates;
+use super::update::journal::Journal as UpdateJournal;
 use crate::engine::act::{Act, ActError, Done};
 
 pub mod journal;
@@ -31,6 +33,7 @@ pub mod policy;
 mod streaming;
 mod target;
 mod task;
+mod updating;
 
 use journal::Journal;
 use policy::Policy;
@@ -91,6 +94,8 @@ impl Rules {
 pub(super) enum Effect {
     /// Write the journal, and say so to [`Commands::handle_written`].
     Write(Vec<u8>),
+    /// Write the journal of updates, and say so to [`Commands::handle_updates_written`].
+    WriteUpdates(Vec<u8>),
     /// Have the engine do this, and hand its answer to [`Commands::handle_acted`].
     Act { ticket: u64, act: Act },
     /// Let an act tell more.
@@ -128,8 +133,10 @@ pub(super) struct Commands {
     /// Accepted, once the journal is written.
     fresh: Vec<Accepted>,
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
+    /// By the ticket of the act; an update has one to itself.
     working: BTreeMap<u64, (Box<str>, Target)>,
     streams: Streams,
+    updates: Updates,
     tickets: u64,
     pulls: Pulls,
     sampling: Sampling,
@@ -144,8 +151,16 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Goes on from what an earlier life has left: what was under way then is interrupted.
-    pub(super) fn new(agent: AgentId, rules: Rules, on_disk: bool, journal: Journal, now: Now) -> Self {
+    /// Goes on from what an earlier life has left: what was under way then is interrupted, but updates, which go back or
+    /// finish.
+    pub(super) fn new(
+        agent: AgentId,
+        rules: Rules,
+        on_disk: bool,
+        journal: Journal,
+        updates: UpdateJournal,
+        now: Now,
+    ) -> Self {
         let mut commands = Self {
             agent,
             rules,
@@ -156,6 +171,7 @@ impl Commands {
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
             streams: Streams::new(),
+            updates: Updates::default(),
             tickets: 0,
             pulls: Pulls::default(),
             sampling: Sampling::new(None),
@@ -166,11 +182,17 @@ impl Commands {
             complain: Duration::ZERO,
             effects: VecDeque::new(),
         };
+        for (jti, id) in commands.updates.resume(updates, &mut commands.tickets) {
+            commands.tickets += 1;
+            commands.working.insert(commands.tickets, (jti, Target::Container(id)));
+        }
         let left: Vec<_> = commands.journal.entries().filter(|(_, entry)| !entry.told).collect();
         let left: Vec<(Box<str>, Option<Outcome>)> =
             left.into_iter().map(|(jti, entry)| (jti.into(), entry.outcome.clone())).collect();
         for (jti, outcome) in left {
+            let resumed = commands.working.values().any(|(working, _)| *working == jti);
             match outcome {
+                None if resumed => {}
                 Some(outcome) => commands.tell(outcome),
                 None => {
                     let reason = "interrupted: the agent ended while this was under way; see what became of it";
@@ -178,6 +200,7 @@ impl Commands {
                 }
             }
         }
+        commands.work(now);
         commands
     }
 
@@ -268,6 +291,9 @@ impl Commands {
                 return Err(refused(format!("protected: {word} is not for this container: {why}")));
             }
         }
+        if let Some(record) = record.filter(|record| self.is_updated(record.id)) {
+            return Err(refused(format!("busy: {} is being updated", record.name)));
+        }
         let id = record.map(|record| record.id);
         let task = Task::of(&claims.cmd, id, records, &self.rules, self.podman).map_err(refused)?;
         let target = task.target(id);
@@ -318,7 +344,7 @@ impl Commands {
             return;
         }
         self.pulls.end(ticket);
-        let Some((jti, _)) = self.working.remove(&ticket) else { return };
+        let Some((jti, _)) = self.working.remove(&ticket) else { return self.handle_updated(ticket, &result, now) };
         match result {
             Ok(Done { changed, result }) => {
                 let unchanged = (!changed).then(|| "unchanged: it was so already".into());
@@ -380,7 +406,10 @@ impl Commands {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        std::mem::take(&mut self.unwritten).then(|| Effect::Write(self.journal.to_bytes()))
+        if std::mem::take(&mut self.unwritten) {
+            return Some(Effect::Write(self.journal.to_bytes()));
+        }
+        self.updates.next_write().map(Effect::WriteUpdates)
     }
 
     /// Whether nothing is under way, and all is told.
@@ -390,6 +419,7 @@ impl Commands {
     }
 
     fn work(&mut self, now: Now) {
+        self.follow_updates(now);
         while self.working.len() < AT_ONCE {
             let busy = |target: &Target| self.working.values().any(|(_, working)| working == target);
             let free = |queue: &VecDeque<Accepted>| {
@@ -404,14 +434,22 @@ impl Commands {
             if queue.is_empty() {
                 self.waiting.remove(&target);
             }
-            let Some(Accepted { jti, task: Task::Act(act), target }) = next else { continue };
+            let Some(Accepted { jti, task, target }) = next else { continue };
             self.tickets += 1;
-            self.working.insert(self.tickets, (jti, target));
-            if matches!(act, Act::Pull { .. }) {
-                self.pulls.begin(self.tickets, now.mono);
+            self.working.insert(self.tickets, (jti.clone(), target));
+            match task {
+                Task::Update(order) => self.begin_update(jti, order, now),
+                Task::Act(act) => self.act(self.tickets, act, now),
+                Task::Log(..) | Task::Sample(_) | Task::Cancel(_) => {}
             }
-            self.effects.push_back(Effect::Act { ticket: self.tickets, act });
         }
+    }
+
+    fn act(&mut self, ticket: u64, act: Act, now: Now) {
+        if matches!(act, Act::Pull { .. }) {
+            self.pulls.begin(ticket, now.mono);
+        }
+        self.effects.push_back(Effect::Act { ticket, act });
     }
 
     fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {

@@ -16,6 +16,7 @@ use super::commands::journal::Journal;
 use super::inventory::Restored;
 use super::outbox::Entry;
 use super::spool::Spool;
+use super::update::journal::Journal as Updates;
 
 /// How long the broker is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +35,8 @@ pub struct Kept {
     pub cursor: Option<Cursor>,
     /// The commands of the last minutes.
     pub commands: Journal,
+    /// The updates that were under way.
+    pub updates: Updates,
 }
 
 /// What the cursor file holds.

@@ -8,6 +8,7 @@ use radar_wire::stats::ContainerUsage;
 use thiserror::Error;
 
 mod call;
+mod document;
 mod found;
 mod layers;
 mod logs;
@@ -16,6 +17,7 @@ mod running;
 mod store;
 mod usage;
 
+pub use document::Document;
 pub use layers::Pulled;
 pub(super) use running::Running;
 
@@ -166,6 +168,45 @@ pub enum Act {
         /// Which; one that does not run is passed over.
         ids: Vec<ContainerId>,
     },
+    /// Tell the whole of some containers' inspects, with their environment: a list, with null for one that is not
+    /// there, as [`Piece::Found`].
+    Describe {
+        /// Which, by id or name.
+        named: Vec<Box<str>>,
+    },
+    /// Tell the whole of an image's inspect, as [`Piece::Found`].
+    DescribeImage {
+        /// Which, by id or name.
+        image: Box<str>,
+    },
+    /// Tell the inspects of all containers that live in a namespace of this one: a list, as [`Piece::Found`].
+    Sharing {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Create a container; what it finds is the new one's id.
+    Create {
+        /// Its name.
+        name: Box<str>,
+        /// All that it is made from.
+        body: Document,
+    },
+    /// Connect a container to a network.
+    Connect {
+        /// Which.
+        network: Box<str>,
+        /// The container.
+        id: ContainerId,
+        /// Its place in the network.
+        endpoint: Document,
+    },
+    /// Take a container off a network.
+    Disconnect {
+        /// Which.
+        network: Box<str>,
+        /// The container.
+        id: ContainerId,
+    },
 }
 
 /// An act that the engine has performed.
@@ -187,6 +228,8 @@ pub enum Piece {
     Pull(Pulled),
     /// What containers use.
     Sample(Vec<ContainerUsage>),
+    /// What an act was to tell as it stands; for this host only.
+    Found(Document),
 }
 
 /// Why an act was not performed, as far as is known: one that has timed out, or whose engine has gone away, may have

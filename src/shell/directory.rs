@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::keeping::Write;
 use crate::agent::opening::{Cursor, Kept};
 use crate::agent::spool;
+use crate::agent::update::journal::Journal as Updates;
 
 /// Where an agent keeps its data unless told.
 const DEFAULT: &str = "/var/lib/radar-agent";
@@ -89,7 +90,12 @@ impl Directory {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let commands = self.decode("commands").unwrap_or_default();
-        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor"), commands }
+        let updates = self.read("updates").map(|bytes| Updates::read(&bytes));
+        let updates = updates.unwrap_or_else(|| Ok(Updates::default())).unwrap_or_else(|error| {
+            tracing::error!("{} is not whole, and updates may be half done: {error}", self.file("updates").display());
+            Updates::default()
+        });
+        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor"), commands, updates }
     }
 
     /// Writes the outbox file.
@@ -105,10 +111,7 @@ impl Directory {
                 file.sync_data()
             }
             Write::Replace(bytes) => write_atomic(&file, bytes, 0o600),
-            Write::Remove => match fs::remove_file(file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            Write::Remove => remove_if_there(&file),
         }
     }
 
@@ -118,6 +121,17 @@ impl Directory {
     /// What the file system says.
     pub fn write_commands(&self, bytes: &[u8]) -> io::Result<()> {
         write_atomic(&self.file("commands"), bytes, 0o600)
+    }
+
+    /// Writes the journal of updates, or removes it when it is empty.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_updates(&self, bytes: &[u8]) -> io::Result<()> {
+        match bytes {
+            [] => remove_if_there(&self.file("updates")),
+            bytes => write_atomic(&self.file("updates"), bytes, 0o600),
+        }
     }
 
     /// Writes the cursor file.
@@ -156,6 +170,13 @@ impl Directory {
         let read = ciborium::de::from_reader_with_recursion_limit(bytes.as_slice(), 16);
         read.inspect_err(|error| tracing::warn!("{} is not whole and is ignored: {error}", self.file(name).display()))
             .ok()
+    }
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -9,4 +9,6 @@ mod pull;
 mod records;
 mod stats;
 mod store;
+mod update;
+mod updater;
 mod watch;

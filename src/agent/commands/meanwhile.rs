@@ -20,6 +20,10 @@ impl Commands {
                 self.streams.handle_told(ticket, pieces);
                 self.settle(now);
             }
+            Piece::Found(_) => {
+                self.updates.handle_told(ticket, &piece);
+                self.effects.push_back(Effect::More { ticket });
+            }
             Piece::Pull(pulled) => {
                 if self.pulls.handle_told(ticket, pulled, now.mono) {
                     self.tell_pull(ticket, pulled, now);
@@ -58,6 +62,8 @@ impl Commands {
                 Due::Tell { ticket, pulled } => self.tell_pull(ticket, pulled, now),
             }
         }
+        self.updates.handle_timeout(&mut self.tickets, now);
+        self.work(now);
         self.sampling.handle_timeout(now.mono);
         if self.sampling.is_due(now.mono) {
             self.tickets += 1;
@@ -68,10 +74,8 @@ impl Commands {
 
     /// When something is due, in monotonic time.
     pub(in super::super) fn poll_timeout(&self) -> Option<Duration> {
-        [self.streams.poll_timeout(), self.pulls.poll_timeout(), self.sampling.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let acts = [self.streams.poll_timeout(), self.updates.poll_timeout(), self.pulls.poll_timeout()];
+        acts.into_iter().flatten().chain(self.sampling.poll_timeout()).min()
     }
 
     pub(super) fn ask_samples(&mut self, jti: &str, ask: Ask, now: Now) {
@@ -91,8 +95,8 @@ impl Commands {
 
     /// Tells how far a pull is; of what waits to be told of it only the newest is kept.
     fn tell_pull(&mut self, ticket: u64, pulled: Pulled, now: Now) {
-        let Some((jti, _)) = self.working.get(&ticket) else { return };
-        let jti = jti.clone();
+        let own = self.working.get(&ticket).map(|(jti, _)| jti.clone());
+        let Some(jti) = own.or_else(|| self.update_of(ticket)) else { return };
         self.forget_progress(&jti);
         let (state, result) = (Progress::Progress, Some(pulls::result(pulled)));
         self.tell(Outcome { jti, at: now.wall, state, reason: None, result });

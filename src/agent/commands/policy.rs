@@ -86,7 +86,7 @@ pub(in super::super) fn narrowed(action: &str, labels: &BTreeMap<Box<str>, Box<s
 }
 
 /// Whether a container's labels protect it.
-pub(super) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+pub(in crate::agent) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
     labels.get(PROTECT).is_some_and(|value| !value.trim().eq_ignore_ascii_case("false"))
 }
 

@@ -53,7 +53,7 @@ impl Commands {
     /// Begins what waits for nothing, once it is noted.
     pub(super) fn begin(&mut self, accepted: Accepted, now: Now) {
         match accepted.task {
-            Task::Act(_) => {}
+            Task::Act(_) | Task::Update(_) => {}
             Task::Sample(ask) => self.ask_samples(&accepted.jti, ask, now),
             Task::Log(act, asked) => {
                 self.tickets += 1;

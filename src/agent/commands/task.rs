@@ -7,6 +7,7 @@ use radar_wire::container::{ContainerId, Record};
 
 use super::super::sampling::Ask;
 use super::super::streams::Asked;
+use super::super::update::Order;
 use super::Rules;
 use super::target::{self, Target};
 use crate::engine::act::Act;
@@ -20,6 +21,8 @@ pub(super) enum Task {
     Log(Act, Asked),
     /// Samples are taken for a while.
     Sample(Ask),
+    /// A container is replaced when it is its turn.
+    Update(Order),
     /// The end of what this command has begun.
     Cancel(Box<str>),
 }
@@ -33,6 +36,9 @@ impl Task {
         rules: &Rules,
         podman: bool,
     ) -> Result<Self, String> {
+        if let Some(order) = Order::of(command, id) {
+            return Ok(Self::Update(order));
+        }
         Ok(match command {
             Command::Cancel { jti } => Self::Cancel(jti.clone()),
             Command::Stats { seconds, interval } => Self::Sample(Ask::new(*seconds, *interval)?),
@@ -45,14 +51,14 @@ impl Task {
 
     /// Whether it waits for others about the same.
     pub(super) fn queues(&self) -> bool {
-        matches!(self, Self::Act(_))
+        matches!(self, Self::Act(_) | Self::Update(_))
     }
 
     /// What it is about.
     pub(super) fn target(&self, container: Option<ContainerId>) -> Target {
         match self {
             Self::Act(act) | Self::Log(act, _) => Target::of(act, container),
-            Self::Sample(_) | Self::Cancel(_) => Target::Host,
+            Self::Update(_) | Self::Sample(_) | Self::Cancel(_) => container.map_or(Target::Host, Target::Container),
         }
     }
 }

@@ -39,6 +39,7 @@ struct Desk {
     engine: Vec<String>,
     said: Vec<String>,
     journal: Vec<u8>,
+    updates: Vec<u8>,
     names: u32,
 }
 
@@ -57,7 +58,7 @@ impl Desk {
             record(3, "cache", &[("radar.deny", "restart")]),
         ]);
         Self {
-            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, now),
+            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, UpdateJournal::default(), now),
             key,
             records,
             now,
@@ -66,6 +67,7 @@ impl Desk {
             engine: Vec::new(),
             said: Vec::new(),
             journal: Vec::new(),
+            updates: Vec::new(),
             names: 0,
         }
     }
@@ -110,6 +112,10 @@ impl Desk {
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
                 Effect::Sample { ticket } => self.engine.push(format!("sample {ticket}")),
                 Effect::Sampled(_) => self.engine.push("sampled".to_owned()),
+                Effect::WriteUpdates(bytes) => {
+                    self.updates = bytes;
+                    self.commands.handle_updates_written(&self.disk.clone(), self.now);
+                }
                 Effect::Told { .. } => {}
                 Effect::More { ticket } => self.engine.push(format!("more {ticket}")),
                 Effect::Cancel { ticket } => self.engine.push(format!("cancel {ticket}")),
@@ -310,7 +316,8 @@ fn what_cannot_be_noted_is_not_done() {
     assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
     let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), own: None };
     let mut memory = Desk::with(desk.key, rules.clone(), Journal::default());
-    memory.commands = Commands::new("pi".parse().unwrap(), rules.clone(), false, Journal::default(), memory.now);
+    let (id, updates) = ("pi".parse().unwrap(), UpdateJournal::default());
+    memory.commands = Commands::new(id, rules.clone(), false, Journal::default(), updates, memory.now);
     assert_eq!((memory.command(restart("web")), memory.acts.len()), (vec![], 0));
     assert!(memory.said[0].contains("DATA_DIR"), "{:?}", memory.said);
     assert_eq!(rules.abilities(false).allows, []);
