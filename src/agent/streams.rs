@@ -5,7 +5,7 @@
 //! Nothing is buffered: the engine tells the next piece when the broker has taken the last one. So a reader that is slow,
 //! a link that is slow and a container that writes without end all hold back the reading, and never the container.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,6 +88,7 @@ struct Flight {
 
 #[derive(Debug)]
 struct Stream {
+    ticket: u64,
     jti: Box<str>,
     asked: Asked,
     /// Bytes of text that the engine has told.
@@ -115,7 +116,8 @@ struct Stream {
 /// All log streams of this host; times are monotonic.
 #[derive(Debug)]
 pub(super) struct Streams {
-    open: BTreeMap<u64, Stream>,
+    /// A handful, in the order in which they were begun.
+    open: Vec<Stream>,
     /// How much a chunk may have for pieces.
     room: usize,
     effects: VecDeque<Effect>,
@@ -123,7 +125,7 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new() -> Self {
-        Self { open: BTreeMap::new(), room: ROOM, effects: VecDeque::new() }
+        Self { open: Vec::new(), room: ROOM, effects: VecDeque::new() }
     }
 
     /// How many there are.
@@ -138,7 +140,8 @@ impl Streams {
 
     /// The act of this ticket is about to tell a log.
     pub(super) fn open(&mut self, ticket: u64, jti: Box<str>, asked: Asked, now: Duration) {
-        let stream = Stream {
+        self.open.push(Stream {
+            ticket,
             jti,
             asked,
             told: 0,
@@ -153,13 +156,12 @@ impl Streams {
             spoke: now,
             until: now + LONGEST,
             end: None,
-        };
-        self.open.insert(ticket, stream);
+        });
     }
 
     /// The act tells some of its log, and waits.
     pub(super) fn handle_told(&mut self, ticket: u64, pieces: Vec<LogPiece>) {
-        let Some(stream) = self.open.get_mut(&ticket).filter(|stream| stream.end.is_none()) else { return };
+        let Some(stream) = self.get(ticket).filter(|stream| stream.end.is_none()) else { return };
         stream.owed = true;
         for mut piece in pieces {
             let left = stream.asked.limit.map_or(u64::MAX, |limit| limit.saturating_sub(stream.told));
@@ -175,7 +177,7 @@ impl Streams {
 
     /// The act has ended. Whether it was that of a stream.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: &Result<Done, ActError>) -> bool {
-        let Some(stream) = self.open.get_mut(&ticket) else { return false };
+        let Some(stream) = self.get(ticket) else { return false };
         let end = match result {
             Ok(_) => End::Whole,
             Err(ActError { kind, text }) => End::Engine(*kind, text.clone()),
@@ -186,29 +188,30 @@ impl Streams {
 
     /// Ends the stream of this command. Whether there is one.
     pub(super) fn cancel(&mut self, jti: &str) -> bool {
-        let found = self.open.iter().find(|(_, stream)| &*stream.jti == jti).map(|(ticket, _)| *ticket);
+        let found = self.open.iter().find(|stream| &*stream.jti == jti).map(|stream| stream.ticket);
         found.into_iter().for_each(|ticket| self.finish(ticket, End::Cancelled));
         found.is_some()
     }
 
     /// The agent stops: all are to end.
     pub(super) fn handle_stop(&mut self) {
-        let tickets: Vec<u64> = self.open.keys().copied().collect();
-        tickets.into_iter().for_each(|ticket| self.finish(ticket, End::Stopped));
+        for at in 0..self.open.len() {
+            self.finish(self.open[at].ticket, End::Stopped);
+        }
     }
 
     /// The connection is gone, and with it who listened.
     pub(super) fn handle_away(&mut self) {
-        while let Some((&ticket, _)) = self.open.first_key_value() {
-            self.close(ticket, End::LinkLost);
+        while let Some(stream) = self.open.first() {
+            self.close(stream.ticket, End::LinkLost);
         }
     }
 
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Duration) {
-        let tickets: Vec<u64> = self.open.keys().copied().collect();
-        for ticket in tickets {
-            let Some(stream) = self.open.get_mut(&ticket) else { continue };
+        for at in 0..self.open.len() {
+            let stream = &mut self.open[at];
+            let ticket = stream.ticket;
             if stream.asked.follow && stream.until <= now {
                 self.finish(ticket, End::Hour);
             } else if stream.resting.is_some_and(|until| until <= now) {
@@ -220,13 +223,14 @@ impl Streams {
 
     /// When something is due.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        self.open.values().filter_map(Stream::poll_timeout).min()
+        self.open.iter().filter_map(Stream::poll_timeout).min()
     }
 
     /// The next chunk that can be published.
     pub(super) fn next_chunk(&mut self, now: Duration) -> Option<Chunk> {
         loop {
-            let (&ticket, stream) = self.open.iter_mut().find(|(_, stream)| stream.has_chunk(now))?;
+            let stream = self.open.iter_mut().find(|stream| stream.has_chunk(now))?;
+            let ticket = stream.ticket;
             if stream.flight.is_none() {
                 stream.flight = stream.next_flight(self.room, now);
             }
@@ -241,7 +245,7 @@ impl Streams {
 
     /// What the broker says of the chunk of this stream that is under way.
     pub(super) fn handle_delivered(&mut self, ticket: u64, outcome: Delivery, now: Duration) {
-        let Some(stream) = self.open.get_mut(&ticket) else { return };
+        let Some(stream) = self.get(ticket) else { return };
         let Some(flight) = stream.flight.take() else { return };
         match outcome {
             Delivery::Refused(reason) => return self.close(ticket, End::Refused(reason.into())),
@@ -268,7 +272,7 @@ impl Streams {
 
     /// The chunk of this stream was not taken for publishing.
     pub(super) fn handle_not_taken(&mut self, ticket: u64) {
-        let flight = self.open.get_mut(&ticket).and_then(|stream| stream.flight.as_mut());
+        let flight = self.get(ticket).and_then(|stream| stream.flight.as_mut());
         flight.into_iter().for_each(|flight| flight.again = true);
     }
 
@@ -282,9 +286,13 @@ impl Streams {
         self.effects.pop_front()
     }
 
+    fn get(&mut self, ticket: u64) -> Option<&mut Stream> {
+        self.open.iter_mut().find(|stream| stream.ticket == ticket)
+    }
+
     /// What was told is published; the engine may tell more.
     fn go_on(&mut self, ticket: u64) {
-        let Some(stream) = self.open.get_mut(&ticket) else { return };
+        let Some(stream) = self.get(ticket) else { return };
         if stream.held.is_empty() && stream.end.is_none() && std::mem::take(&mut stream.owed) {
             self.effects.push_back(Effect::More { ticket });
         }
@@ -292,14 +300,15 @@ impl Streams {
 
     /// Ends a stream, with a last chunk that says so.
     fn finish(&mut self, ticket: u64, end: End) {
-        let Some(stream) = self.open.get_mut(&ticket).filter(|stream| stream.end.is_none()) else { return };
+        let Some(stream) = self.get(ticket).filter(|stream| stream.end.is_none()) else { return };
         stream.end = Some(end);
         self.effects.push_back(Effect::Cancel { ticket });
     }
 
     /// Ends a stream without a word to who listens.
     fn close(&mut self, ticket: u64, end: End) {
-        let Some(stream) = self.open.remove(&ticket) else { return };
+        let Some(at) = self.open.iter().position(|stream| stream.ticket == ticket) else { return };
+        let stream = self.open.remove(at);
         if stream.end.is_none() {
             self.effects.push_back(Effect::Cancel { ticket });
         }
