@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::updater::{End, Updater, call, inspect, order};
 
 /// What the two images have of their own.
-const OLD: [&str; 8] = [
+const OLD: [&str; 7] = [
     "ENV A=1",
     "ENV GONE=1",
     "LABEL version=1",
@@ -21,9 +21,8 @@ const OLD: [&str; 8] = [
     r#"CMD ["sleep", "1000001"]"#,
     "VOLUME /data",
     "EXPOSE 80",
-    "STOPSIGNAL SIGKILL",
 ];
-const NEW: [&str; 8] = [
+const NEW: [&str; 7] = [
     "ENV A=2",
     "ENV B=2",
     "LABEL version=2",
@@ -31,7 +30,6 @@ const NEW: [&str; 8] = [
     "VOLUME /data",
     "EXPOSE 81",
     "WORKDIR /tmp",
-    "STOPSIGNAL SIGKILL",
 ];
 
 /// Fields that two containers of the same configuration differ in.
@@ -95,6 +93,8 @@ impl Stage {
 
     async fn create(&self, name: &str, mut body: Value, more: &[(&str, Value)]) -> Result<String> {
         body["Image"] = self.image.as_str().into();
+        // It ends at once when it is stopped.
+        body["StopSignal"] = "SIGKILL".into();
         let made = call(&self.engine, "POST", &format!("/containers/create?name={name}"), &body).await?;
         for (network, endpoint) in more {
             let body = json!({ "Container": name, "EndpointConfig": endpoint });
@@ -272,7 +272,9 @@ fn shape(mut told: Value) -> Value {
     }
     let fixed_mac = told["Config"]["MacAddress"].is_string();
     for endpoint in told["NetworkSettings"]["Networks"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+        // It gets them when it is started.
         endpoint["EndpointID"] = Value::Null;
+        endpoint["NetworkID"] = Value::Null;
         if let Some(aliases) = endpoint["Aliases"].as_array_mut() {
             aliases.retain(|alias| !alias.as_str().is_some_and(|alias| id.starts_with(alias)));
         }
@@ -439,8 +441,8 @@ async fn who_lives_in_its_network_follows() -> Result<()> {
         let mut found = BTreeSet::new();
         differences("", &shape(before), &shape(after), &mut found);
         found.retain(|one| !one.starts_with("/HostConfig/NetworkMode: "));
-        // The name means another image by now.
-        found.retain(|one| !one.starts_with("/Config/Image: "));
+        // The name means another image by now, and its host name is that of the container whose network it is.
+        found.retain(|one| !one.starts_with("/Config/Image: ") && !one.starts_with("/Config/Hostname: "));
         assert_eq!(found, BTreeSet::new(), "{name}");
     }
     let told = serde_json::to_value(&outcome.result)?;
@@ -464,55 +466,64 @@ async fn who_lives_in_its_network_follows() -> Result<()> {
 // DM10
 #[tokio::test]
 async fn an_agent_that_is_killed_at_any_step_goes_back_or_finishes() -> Result<()> {
-    let stage = Stage::set(204).await?;
+    kill_everywhere(204, false).await
+}
+
+// DM10
+#[tokio::test]
+async fn also_where_the_engine_removes_what_stops() -> Result<()> {
+    kill_everywhere(205, true).await
+}
+
+/// Updates a container, which is `fleeting` when the engine removes it as soon as it stops, and ends the agent at every
+/// act and note.
+async fn kill_everywhere(subnet: u8, fleeting: bool) -> Result<()> {
+    let stage = Stage::set(subnet).await?;
     let mut updater = Updater::new(&stage.engine)?;
     let check = json!({ "Test": ["CMD", "true"], "Interval": 200_000_000, "Timeout": 5_000_000_000_u64 });
     let host = json!({ "NetworkMode": "front", "Binds": ["kept:/kept"] });
     let old = stage.engine.client()?.inspect_image("app:1").await?.id.context("an id")?;
     let mut seen = BTreeSet::new();
-    for (at, fleeting) in (1..60).flat_map(|at| [(at, false), (at, true)]) {
-        let mut ends = false;
-        for end in [End::Before(at), End::After(at)] {
-            stage.back_to_old().await?;
-            let mut host = host.clone();
-            host["AutoRemove"] = fleeting.into();
-            let web = stage.create("web", json!({ "Healthcheck": check, "HostConfig": host }), &[]).await?;
-            stage.act("web", "start").await?;
-            let side = json!({ "HostConfig": { "NetworkMode": format!("container:{web}") } });
-            stage.create("side", side, &[]).await?;
-            stage.act("side", "start").await?;
-            let volumes = stage.volumes().await?;
+    for at in 1.. {
+        let end = End::At(at);
+        stage.back_to_old().await?;
+        let mut host = host.clone();
+        host["AutoRemove"] = fleeting.into();
+        let web = stage.create("web", json!({ "Healthcheck": check, "HostConfig": host }), &[]).await?;
+        stage.act("web", "start").await?;
+        let side = json!({ "HostConfig": { "NetworkMode": format!("container:{web}") } });
+        stage.create("side", side, &[]).await?;
+        stage.act("side", "start").await?;
+        let volumes = stage.volumes().await?;
 
-            let finished = updater.live(vec![order("web", None)], end).await?;
-            ends |= finished.is_some();
-            updater.live(Vec::new(), End::Never).await?.context("it did not end")?;
+        let finished = updater.live(vec![order("web", None)], end).await?;
+        updater.live(Vec::new(), End::Never).await?.context("it did not end")?;
 
-            let names = stage.names().await?;
-            assert_eq!(names, BTreeSet::from(["side".to_owned(), "web".to_owned()]), "{end:?}");
-            let now = inspect(&stage.engine, "web").await?;
-            let last = updater.outcomes.last().context("an outcome")?;
-            let went = last.state == Progress::Succeeded;
-            assert_eq!(now["Image"] != old.as_str(), went, "{end:?}: {last:?}");
-            assert_eq!(now["Id"] == web.as_str(), !went && (!fleeting || now["Id"] == web.as_str()), "{end:?}");
-            let side = inspect(&stage.engine, "side").await?;
-            let mode = format!("container:{}", now["Id"].as_str().unwrap_or_default());
-            assert_eq!(side["HostConfig"]["NetworkMode"], mode.as_str(), "{end:?}");
-            for one in [&now, &side] {
-                assert_eq!(one["State"]["Running"], true, "{end:?}: {last:?}");
-            }
-            let left: Vec<_> = stage.volumes().await?.difference(&volumes).cloned().collect();
-            assert_eq!(left, Vec::<String>::new(), "{end:?}");
-            seen.insert(last.state.as_str().to_owned());
-            stage.engine.remove("side").await?;
-            stage.engine.remove("web").await?;
-            for volume in stage.volumes().await? {
-                call(&stage.engine, "DELETE", &format!("/volumes/{volume}"), &Value::Null).await?;
-            }
+        let names = stage.names().await?;
+        assert_eq!(names, BTreeSet::from(["side".to_owned(), "web".to_owned()]), "{end:?}");
+        let now = inspect(&stage.engine, "web").await?;
+        let last = updater.outcomes.last().context("an outcome")?;
+        let went = last.state == Progress::Succeeded;
+        assert_eq!(now["Image"] != old.as_str(), went, "{end:?}: {last:?}");
+        assert_eq!(now["Id"] == web.as_str(), !went && (!fleeting || now["Id"] == web.as_str()), "{end:?}");
+        let side = inspect(&stage.engine, "side").await?;
+        let mode = format!("container:{}", now["Id"].as_str().unwrap_or_default());
+        assert_eq!(side["HostConfig"]["NetworkMode"], mode.as_str(), "{end:?}");
+        for one in [&now, &side] {
+            assert_eq!(one["State"]["Running"], true, "{end:?}: {last:?}");
         }
-        if ends && fleeting {
+        let left: Vec<_> = stage.volumes().await?.difference(&volumes).cloned().collect();
+        assert_eq!(left, Vec::<String>::new(), "{end:?}");
+        seen.insert(last.state.as_str().to_owned());
+        stage.engine.remove("side").await?;
+        stage.engine.remove("web").await?;
+        for volume in stage.volumes().await? {
+            call(&stage.engine, "DELETE", &format!("/volumes/{volume}"), &Value::Null).await?;
+        }
+        if finished.is_some() {
             break;
         }
-        ensure!(at < 59, "an update has no end");
+        ensure!(at < 60, "an update has no end");
     }
     assert_eq!(seen, ["failed", "succeeded"].map(str::to_owned).into());
     Ok(())

@@ -30,9 +30,8 @@ const DEADLINE: Duration = Duration::from_secs(180);
 pub(crate) enum End {
     /// It does not.
     Never,
-    /// Before or after the act or note of this number, counted from the first note of an update on.
-    Before(usize),
-    After(usize),
+    /// When the act or note of this number is done and nobody has heard of it, counted from the first note of an update on.
+    At(usize),
 }
 
 /// An agent with its data, which goes on in its next life.
@@ -55,6 +54,8 @@ struct Life<'a> {
     clock: Clock,
     end: End,
     noted: bool,
+    /// The ticket of the act with which it ends.
+    last: Option<u64>,
 }
 
 impl Updater {
@@ -92,7 +93,8 @@ impl Updater {
         let kept = directory.take();
         let agent = Agent::new(config(&self.key), kept, clock.now());
         self.count = 0;
-        let mut life = Life { updater: self, agent, engine: None, directory, clock, end, noted: end == End::Never };
+        let mut life =
+            Life { updater: self, agent, engine: None, directory, clock, end, noted: end == End::Never, last: None };
         tokio::time::timeout(DEADLINE, life.run(commands)).await.context("the agent's life")?
     }
 }
@@ -128,7 +130,10 @@ impl Life<'_> {
                 }
             };
             tokio::select! {
-                told = told => self.agent.handle_engine(told, self.clock.now()),
+                told = told => match (&told, self.last) {
+                    (EngineNotice::Acted { ticket, .. }, Some(last)) if *ticket == last => return Ok(None),
+                    _ => self.agent.handle_engine(told, self.clock.now()),
+                },
                 () = self.clock.sleep_until(self.agent.poll_timeout()) => self.agent.handle_timeout(self.clock.now()),
             }
         }
@@ -146,9 +151,7 @@ impl Life<'_> {
                 _ => false,
             };
             self.updater.count += usize::from(counts);
-            if counts && self.end == End::Before(self.updater.count) {
-                return Ok(false);
-            }
+            let last = counts && self.end == End::At(self.updater.count);
             let now = self.clock.now();
             match effect {
                 Effect::StartEngine { since, read } => {
@@ -163,10 +166,17 @@ impl Life<'_> {
                 }
                 Effect::WriteUpdates(bytes) => {
                     self.directory.write_updates(&bytes)?;
+                    if last {
+                        return Ok(false);
+                    }
                     self.agent.handle_updates_written(Ok(()), now);
                 }
                 Effect::Write(_) => self.agent.handle_written(Ok(()), now),
                 Effect::Act { ticket, act } => match &mut self.engine {
+                    Some(engine) if last => {
+                        engine.act(ticket, act, STEP);
+                        self.last = Some(ticket);
+                    }
                     Some(engine) => engine.act(ticket, act, STEP),
                     None => {
                         let error = ActError { kind: ActErrorKind::Engine, text: "not yet".into() };
@@ -175,9 +185,6 @@ impl Life<'_> {
                 },
                 Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
                 _ => {}
-            }
-            if counts && self.end == End::After(self.updater.count) {
-                return Ok(false);
             }
         }
         Ok(true)
