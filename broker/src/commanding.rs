@@ -58,7 +58,20 @@ struct UnderWay {
     sent: bool,
 }
 
-/// What somebody wants.
+/// What somebody wants, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which agent is to do it.
+    pub agent: AgentId,
+    /// Who asks.
+    pub who: Box<str>,
+    /// What to do.
+    pub command: Command,
+    /// For how long it is worth something.
+    pub valid: Duration,
+}
+
+/// What is to become a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// Which agent is to do it.
@@ -73,7 +86,7 @@ pub struct Ask {
     pub random: u64,
 }
 
-/// Why it does not become a command.
+/// Why it is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// Too many are under way.
@@ -180,7 +193,13 @@ impl Commanding {
         command.sent = true;
         let expiry = command.valid_until.saturating_sub(now.mono);
         if expiry.is_zero() {
-            self.end(jti, State::Failed, Some("it could not be stored in time, and was not sent".into()), None, now);
+            self.end(
+                jti,
+                State::Failed,
+                Some("bridge-trouble: it could not be stored in time, and was not sent".into()),
+                None,
+                now,
+            );
             return;
         }
         let row = &command.row;

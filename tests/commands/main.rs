@@ -160,7 +160,7 @@ async fn a_command_for_nobody_fails_at_once_and_is_kept() -> Result<()> {
     answer(&mut stream).await?;
     let last = answer(&mut stream).await?;
     assert_eq!(last["state"], "failed");
-    assert!(last["reason"].as_str().context("a reason")?.starts_with("no agent listens for it"), "{last}");
+    assert!(last["reason"].as_str().context("a reason")?.starts_with("agent-away: no agent listens for it"), "{last}");
     until("an audit that says so", DEADLINE, async || {
         ensure!(stage.audit()?[0].state == State::Failed);
         Ok(())

@@ -13,9 +13,7 @@ pub enum Refusal {
     #[error("no agent {0} is known; `radar-bridge agents` shows those that are")]
     UnknownAgent(AgentId),
     /// It says that it takes none.
-    #[error(
-        "{0} takes no commands: set AGENT_COMMAND_KEY on its host to what `radar-bridge key` prints, and DATA_DIR"
-    )]
+    #[error("{0} takes no commands: set AGENT_COMMAND_KEY on its host to what `radar-bridge key` prints, and DATA_DIR")]
     TakesNone(AgentId),
     /// There is no way to the broker.
     #[error("the bridge cannot send it: {0}")]
@@ -72,7 +70,7 @@ pub fn takes_commands(status: &Status) -> bool {
 
 /// Whether its end may come long after its time: it is waited for as long as its agent gives signs of life.
 #[must_use]
-pub fn is_long(command: &Command) -> bool {
+pub(super) fn is_long(command: &Command) -> bool {
     matches!(
         command,
         Command::Logs { .. }

@@ -165,7 +165,13 @@ fn long_work_is_waited_for_as_long_as_there_are_signs_of_life() {
 fn what_was_certainly_not_sent_has_failed() {
     check(&[
         ("0 ask", &["store issued"]),
-        ("60000 stored", &["store failed (it could not be stored in time, and was not sent) at 60000", "tell failed"]),
+        (
+            "60000 stored",
+            &[
+                "store failed (bridge-trouble: it could not be stored in time, and was not sent) at 60000",
+                "tell failed",
+            ],
+        ),
     ]);
     check(&[
         ("0 ask", &["store issued"]),

@@ -84,6 +84,17 @@ impl Commits {
         self.collecting.commands.insert(row.jti.clone(), row);
     }
 
+    /// A command that is not stored yet as it is.
+    pub(super) fn unstored(&self, jti: &str) -> Option<&CommandRow> {
+        let under_way = || {
+            self.current.as_ref()?.writes.iter().find_map(|write| match write {
+                Write::Command(row) if &*row.jti == jti => Some(&**row),
+                _ => None,
+            })
+        };
+        self.collecting.commands.get(jti).or_else(under_way)
+    }
+
     /// The agent was purged: what is not on its way is not to be stored.
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.collecting.accounts.remove(agent);
