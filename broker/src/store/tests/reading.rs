@@ -79,7 +79,7 @@ async fn the_newest_events_of_one_or_all_are_told_as_they_arrived() {
     let after = |at: usize| Some(Arrival::of(all[at].1.arrival.number()));
     assert_eq!(read(&Wanted { after: after(0), ..pi.clone() }, 1), ["pi start 7/2"]);
     assert_eq!(read(&Wanted { after: after(3), ..Wanted::default() }, 9), [""; 0]);
-    for (container, count) in [("nobody", 0), ("070707", 0)] {
+    for (container, count) in [("nobody", 0), ("070708", 0)] {
         let wanted = Wanted { container: Some(container.into()), ..Wanted::default() };
         assert_eq!(read(&wanted, 9).len(), count, "{container}");
     }
