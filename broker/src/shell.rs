@@ -11,7 +11,6 @@ use radar_link::mqtt::{Delivery, Message, Notice, Qos, Received, Session};
 use radar_link::tasks::Owned;
 use radar_link::time::{Clock, Now};
 use radar_wire::topic::{AgentId, Channel, Prefix};
-use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -38,10 +37,13 @@ mod answers;
 mod commands;
 mod commits;
 mod ending;
+mod inboxes;
 mod link;
 mod relaying;
 mod report;
 mod streams;
+
+pub(crate) use inboxes::Inboxes;
 
 /// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
 const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,21 +57,6 @@ const WINDOW: u16 = 100;
 /// Between two slices of the clean-up while there is more, and when there is none.
 const TIDY_MORE: Duration = Duration::from_secs(2);
 const TIDY_AGAIN: Duration = Duration::from_secs(10 * 60);
-
-/// The ways to the shell.
-#[derive(Debug)]
-pub(crate) struct Inboxes {
-    /// Of `/health` and `/metrics`.
-    pub questions: mpsc::Receiver<Question>,
-    /// Of the control socket.
-    pub asked: mpsc::Receiver<Asked>,
-    /// Of the HTTP API.
-    pub api: mpsc::Receiver<api::Question>,
-    /// Notified when somebody who follows a stream goes.
-    pub left: Arc<Notify>,
-    /// The other way: changes with every transaction.
-    pub committed: watch::Sender<()>,
-}
 
 /// The event loop and all that it owns.
 pub(crate) struct Shell {

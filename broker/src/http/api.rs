@@ -28,8 +28,9 @@ use crate::store::{ReadError, Reader};
 use call::Call;
 use connection::Guarded;
 use problem::Problem;
+use route::Route;
 use streaming::Place;
-use table::{ROUTES, Route};
+use table::ROUTES;
 
 mod actions;
 mod agents;
@@ -43,6 +44,7 @@ mod logs;
 mod openapi;
 mod problem;
 mod question;
+mod route;
 mod stats;
 mod streaming;
 mod table;

@@ -35,6 +35,9 @@ impl Shell {
             Question::Row(jti, reply) => {
                 let _ = reply.send(self.row(&jti));
             }
+            Question::Unstored(reply) => {
+                let _ = reply.send(self.commits.unstored().cloned().collect());
+            }
             Question::Watch(jti, news, reply) => {
                 if self.commands.core.get(&jti).is_some() {
                     self.commands.wait(&jti, news);
@@ -59,6 +62,6 @@ impl Shell {
 
     /// A command that the store may not have as it is yet.
     fn row(&self, jti: &str) -> Option<CommandRow> {
-        self.commands.core.get(jti).or_else(|| self.commits.unstored(jti)).cloned()
+        self.commands.core.get(jti).or_else(|| self.commits.unstored().find(|row| &*row.jti == jti)).cloned()
     }
 }

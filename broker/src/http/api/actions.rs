@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::problem::Problem;
-use super::table::Answered;
+use super::route::Answered;
 use super::{Api, BASE};
 use crate::commanding::{News, State};
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::auth::Caller;
 use super::problem::Problem;
-use super::table::{Field, Form, Route};
+use super::route::{Field, Form, Route};
 use crate::commanding::{Order, VALID};
 
 /// The largest body.

@@ -1,6 +1,6 @@
 //! The commands that were given: the audit, and how one goes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use axum::Json;
@@ -53,12 +53,25 @@ impl Command {
 
 pub(super) async fn all(api: Api, call: Call) -> Result<Response, Problem> {
     let (agent, limit, before) = (call.of_agent()?, call.limit(100)?, call.text("before"));
+    let mut newer = api.ask(Question::Unstored).await?;
+    let fits = |row: &CommandRow| {
+        agent.as_ref().is_none_or(|agent| row.agent == *agent) && before.as_ref().is_none_or(|before| row.jti < *before)
+    };
+    newer.retain(fits);
     let rows = api.read(move |reader| reader.newest_commands(agent.as_ref(), before.as_deref(), limit)).await?;
-    let mut commands = Vec::new();
-    for row in rows {
-        commands.push(Command::of(row));
+    let commands = merge(rows, newer).into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(Json(json!({ "commands": commands.map(Command::of).collect::<Vec<_>>() })).into_response())
+}
+
+/// The commands that were read, each as far as it is known to be; the newest first.
+fn merge(read: Vec<CommandRow>, newer: Vec<CommandRow>) -> Vec<CommandRow> {
+    let mut merged: BTreeMap<Box<str>, CommandRow> = BTreeMap::new();
+    for row in read.into_iter().chain(newer) {
+        if merged.get(&row.jti).is_none_or(|known| known.state < row.state) {
+            merged.insert(row.jti.clone(), row);
+        }
     }
-    Ok(Json(json!({ "commands": commands })).into_response())
+    merged.into_values().rev().collect()
 }
 
 pub(super) async fn one(api: Api, call: Call) -> Result<Response, Problem> {
@@ -114,5 +127,20 @@ impl Source for Outcomes {
         let News { jti, at, state, reason, result } = news;
         let outcome = json!({ "command": jti, "at": at, "state": state, "reason": reason, "result": result });
         Some(Ok(frame("outcome", None, &outcome)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // E5
+    #[test]
+    fn a_command_is_told_as_far_as_it_is_known_to_be() {
+        let row = |jti: &str, state| CommandRow { state, ..CommandRow::example(jti) };
+        let read = vec![row("2-b", State::Accepted), row("1-a", State::Succeeded)];
+        let newer = vec![row("1-a", State::Accepted), row("2-b", State::Failed), row("3-c", State::Issued)];
+        let merged = merge(read, newer).into_iter().map(|row| format!("{} {}", row.jti, row.state.as_str()));
+        assert_eq!(merged.collect::<Vec<_>>(), ["3-c issued", "2-b failed", "1-a succeeded"]);
     }
 }

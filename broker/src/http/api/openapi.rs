@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::BASE;
 use super::problem::Problem;
-use super::table::{Answer, Field, Form, ROUTES, Route};
+use super::route::{Answer, Field, Form, Route};
+use super::table::ROUTES;
 
 #[expect(clippy::unused_async, reason = "it stands in the table of handlers, which all are")]
 pub(super) async fn tell() -> Result<Response, Problem> {

@@ -25,6 +25,8 @@ pub(crate) enum Question {
     Follow(AskedStream),
     /// A command as it is, if it is under way or not stored yet.
     Row(Box<str>, oneshot::Sender<Option<CommandRow>>),
-    /// The same, and how it goes from now on.
+    /// The commands that the store may not have as they are yet.
+    Unstored(oneshot::Sender<Vec<CommandRow>>),
+    /// One as it is if it is under way or not stored yet, and how it goes from now on.
     Watch(Box<str>, mpsc::Sender<News>, oneshot::Sender<Option<CommandRow>>),
 }

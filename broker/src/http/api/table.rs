@@ -1,102 +1,10 @@
 //! Every path of the API: what it is for, what it takes, who may use it, and what answers it.
 
-use std::pin::Pin;
-
-use axum::response::Response;
-use axum::routing::MethodFilter;
 use radar_wire::command::{Command, Prunable};
 
-use super::call::Call;
-use super::problem::Problem;
-use super::{Api, actions, agents, commands, containers, events, logs, openapi, stats};
+use super::route::{Answer, Field, Form, Route, Verb, act, flag, look, number, remove, text};
+use super::{actions, agents, commands, containers, events, logs, openapi, stats};
 use crate::api_keys::Scope;
-
-/// One path and method.
-pub(super) struct Route {
-    pub(super) verb: Verb,
-    /// Below the base, with the names of its parts in braces.
-    pub(super) path: &'static str,
-    pub(super) scope: Scope,
-    pub(super) summary: &'static str,
-    /// What may be in the query.
-    pub(super) query: &'static [Field],
-    /// What may be in the body, a JSON object; nothing: there is none.
-    pub(super) body: &'static [Field],
-    pub(super) answer: Answer,
-    pub(super) handler: Handler,
-}
-
-pub(super) type Answered = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
-type Handler = fn(Api, Call) -> Answered;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Post,
-    Delete,
-}
-
-impl Verb {
-    pub(super) fn filter(self) -> MethodFilter {
-        match self {
-            Self::Get => MethodFilter::GET,
-            Self::Post => MethodFilter::POST,
-            Self::Delete => MethodFilter::DELETE,
-        }
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Post => "post",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// What an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// JSON.
-    Json,
-    /// Server-sent events.
-    Events,
-    /// Either, as it is asked for.
-    Both,
-    /// Server-sent events, or text.
-    Log,
-    /// The end of a command.
-    Command,
-}
-
-/// Something that may be said.
-#[derive(Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) form: Form,
-    pub(super) summary: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Text,
-    /// Whole, and not below 0.
-    Number,
-    Flag,
-    Object,
-}
-
-const fn text(name: &'static str, summary: &'static str) -> Field {
-    Field { name, form: Form::Text, summary }
-}
-
-const fn number(name: &'static str, summary: &'static str) -> Field {
-    Field { name, form: Form::Number, summary }
-}
-
-const fn flag(name: &'static str, summary: &'static str) -> Field {
-    Field { name, form: Form::Flag, summary }
-}
 
 const AGENT: Field = text("agent", "only of this agent");
 const LIMIT: Field = number("limit", "how many at most: 1 to 1000");
@@ -108,25 +16,6 @@ const WAIT: Field = flag("wait", "false: answer 202 at once, and do not wait for
 const FORCE: Field = flag("force", "also where it is in use");
 const ALL: Field = flag("all", "also images that have a name, and volumes that have one");
 const DRIVER: Field = text("driver", "its driver; the engine's own choice when absent");
-
-const fn look(path: &'static str, summary: &'static str, query: &'static [Field], handler: Handler) -> Route {
-    Route { verb: Verb::Get, path, scope: Scope::Read, summary, query, body: &[], answer: Answer::Json, handler }
-}
-
-const fn act(
-    path: &'static str,
-    scope: Scope,
-    summary: &'static str,
-    body: &'static [Field],
-    handler: Handler,
-) -> Route {
-    Route { verb: Verb::Post, path, scope, summary, query: &[WAIT], body, answer: Answer::Command, handler }
-}
-
-const fn remove(path: &'static str, summary: &'static str, query: &'static [Field], handler: Handler) -> Route {
-    let (verb, scope, answer) = (Verb::Delete, Scope::Admin, Answer::Command);
-    Route { verb, path, scope, summary, query, body: &[], answer, handler }
-}
 
 /// All of them.
 pub(super) static ROUTES: &[Route] = &[

@@ -99,7 +99,7 @@ async fn every_path_asks_for_its_scope() {
             assert_eq!(refused, *scope < route.scope, "{scope} {verb} {path}");
         }
         let expected = match route.path.rsplit('/').next().unwrap() {
-            _ if route.verb == table::Verb::Get => Scope::Read,
+            _ if route.verb == route::Verb::Get => Scope::Read,
             "start" | "stop" | "restart" | "kill" | "pause" | "unpause" | "update" | "pull" => Scope::Operate,
             _ => Scope::Admin,
         };
