@@ -100,6 +100,9 @@ pub(super) const fn flag(name: &'static str, summary: &'static str) -> Field {
     Field { name, form: Form::Flag, summary }
 }
 
+/// Of everything that an agent is to do.
+pub(super) const WAIT: Field = flag("wait", "false: answer 202 at once, and do not wait for the end");
+
 /// A look at something.
 pub(super) const fn look(
     path: &'static str,

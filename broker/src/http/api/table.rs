@@ -2,7 +2,7 @@
 
 use radar_wire::command::{Command, Prunable};
 
-use super::route::{Answer, Field, Form, Route, Verb, act, flag, look, number, remove, text};
+use super::route::{Answer, Field, Form, Route, Verb, WAIT, act, flag, look, number, remove, text};
 use super::{actions, agents, commands, containers, events, logs, openapi, stats};
 use crate::api_keys::Scope;
 
@@ -12,7 +12,6 @@ const FOLLOW: Field = flag("follow", "go on with what comes");
 const VALID: Field = number("valid", "for how many seconds the command is worth something: 1 to 300, 60 when absent");
 const TIMEOUT: Field = number("timeout", "seconds until it is killed; the engine's own time when absent");
 const PATIENCE: Field = number("patience", "seconds that the new one has");
-const WAIT: Field = flag("wait", "false: answer 202 at once, and do not wait for the end");
 const FORCE: Field = flag("force", "also where it is in use");
 const ALL: Field = flag("all", "also images that have a name, and volumes that have one");
 const DRIVER: Field = text("driver", "its driver; the engine's own choice when absent");
