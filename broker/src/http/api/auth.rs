@@ -106,7 +106,7 @@ impl Keeper {
         let path = self.path.display();
         match keys {
             Ok(keys) => {
-                info!("{} keys of the HTTP API, of {path}", keys.keys.len());
+                info!("keys of the HTTP API: {}, of {path}", keys.keys.len());
                 self.keys = keys;
             }
             Err(why) => warn!("{path} cannot be used, the keys of before stay in force: {why}"),
