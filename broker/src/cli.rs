@@ -23,6 +23,7 @@ use crate::settings::{Settings, table};
 use crate::upstream::UpstreamError;
 
 mod agents;
+mod api_key;
 mod audit;
 mod command;
 mod events;
@@ -95,6 +96,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make, list and take back the keys of the HTTP API
+    ApiKey {
+        #[command(subcommand)]
+        action: api_key::Action,
+    },
     /// Print the public key that agents verify commands with; makes the key if there is none
     Key,
 }
@@ -133,6 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
             let since = since.map(|since| since.from(now));
             audit::show(&settings.database(), agent.as_ref(), since, json, &mut out).map(|()| DONE)
         }
+        Command::ApiKey { action } => api_key::perform(&settings.data_dir, &action, now, &mut out).map(|()| DONE),
         Command::Key => key::show(&settings.data_dir, &mut out).map(|()| DONE),
         Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)).map(|()| DONE),
     };

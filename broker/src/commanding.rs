@@ -3,7 +3,8 @@
 //! neither the key nor the broker nor the store, and who may ask is not decided here.
 //!
 //! The way of a command: it is stored, and only then sent, once; what the agent says of it is stored; it ends with the
-//! agent's last word, or as unknown when none has come for a while after its time. What has ended never changes.
+//! agent's last word, or as unknown when none has come for a while after its time, or for long work after the last sign
+//! of life. What has ended never changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -15,8 +16,10 @@ use serde_json::Value;
 
 use crate::store::rows::CommandRow;
 
+mod admission;
 mod state;
 
+pub use admission::{Known, Refusal, admit, takes_commands};
 pub use state::{News, State};
 
 /// How long a command is valid when nothing is said.
@@ -25,6 +28,8 @@ pub const VALID: Duration = Duration::from_secs(60);
 pub const VALID_MOST: Duration = Duration::from_secs(5 * 60);
 /// How long after its time an agent's last word is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after the last sign of life of an agent that is at long work (a pull, a log) its last word is waited for.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// Commands that are under way at most.
 pub const MOST: usize = 10_000;
 /// Bytes of a command as JSON, and of the name of who asks; so that its token is well below what agents read.
@@ -53,7 +58,20 @@ struct UnderWay {
     sent: bool,
 }
 
-/// What somebody wants.
+/// What somebody wants, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which agent is to do it.
+    pub agent: AgentId,
+    /// Who asks.
+    pub who: Box<str>,
+    /// What to do.
+    pub command: Command,
+    /// For how long it is worth something.
+    pub valid: Duration,
+}
+
+/// What is to become a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// Which agent is to do it.
@@ -68,7 +86,7 @@ pub struct Ask {
     pub random: u64,
 }
 
-/// Why it does not become a command.
+/// Why it is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// Too many are under way.
@@ -115,7 +133,12 @@ impl Commanding {
         for row in under_way {
             let left = u64::try_from(row.expires.saturating_sub(now.wall)).unwrap_or(0);
             let valid_until = now.mono + Duration::from_millis(left).min(VALID_MOST);
+            let taken = row.state > State::Issued;
+            let jti = row.jti.clone();
             commanding.begin(row, valid_until, true);
+            if taken {
+                commanding.prolong(&jti, now);
+            }
         }
         commanding
     }
@@ -170,7 +193,13 @@ impl Commanding {
         command.sent = true;
         let expiry = command.valid_until.saturating_sub(now.mono);
         if expiry.is_zero() {
-            self.end(jti, State::Failed, Some("it could not be stored in time, and was not sent".into()), None, now);
+            self.end(
+                jti,
+                State::Failed,
+                Some("bridge-trouble: it could not be stored in time, and was not sent".into()),
+                None,
+                now,
+            );
             return;
         }
         let row = &command.row;
@@ -212,7 +241,21 @@ impl Commanding {
             row.state = state;
             self.effects.push_back(Effect::Store(Box::new(row.clone())));
         }
-        self.effects.push_back(Effect::Tell(Box::new(News { jti, at, state, reason, result })));
+        self.effects.push_back(Effect::Tell(Box::new(News { jti: jti.clone(), at, state, reason, result })));
+        self.prolong(&jti, now);
+    }
+
+    /// An agent does what a command asks for, as is seen elsewhere: its log comes, for example.
+    pub fn handle_sign_of_life(&mut self, jti: &str, now: Now) {
+        if self.under_way.get(jti).is_some_and(|command| command.row.state > State::Issued) {
+            self.prolong(jti, now);
+        }
+    }
+
+    /// A command that is under way, as it is.
+    #[must_use]
+    pub fn get(&self, jti: &str) -> Option<&CommandRow> {
+        self.under_way.get(jti).map(|command| &command.row)
     }
 
     /// What is to be done next.
@@ -237,6 +280,17 @@ impl Commanding {
         let (jti, due) = (row.jti.clone(), valid_until + PATIENCE);
         self.dues.insert((due, jti.clone()));
         self.under_way.insert(jti, UnderWay { row, valid_until, due, sent });
+    }
+
+    /// Long work that was taken is waited for anew.
+    fn prolong(&mut self, jti: &str, now: Now) {
+        let Some(command) = self.under_way.get_mut(jti) else { return };
+        let due = command.due.max(now.mono + LONG_PATIENCE);
+        if due > command.due && admission::is_long(&command.row.what) {
+            self.dues.remove(&(command.due, jti.into()));
+            self.dues.insert((due, jti.into()));
+            command.due = due;
+        }
     }
 
     fn end(&mut self, jti: &str, state: State, reason: Option<Box<str>>, result: Option<Value>, now: Now) {

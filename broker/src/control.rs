@@ -15,18 +15,19 @@ use radar_wire::topic::AgentId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::commanding::News;
+use crate::asking::Asked;
+use crate::commanding::{News, Order};
 
 /// How many requests may wait for the shell; who finds the queue full waits, and there are no more than connections.
 pub(crate) const QUEUE: usize = 8;
 /// Connections at a time; the rest waits in the kernel's backlog.
 const CONNECTIONS: usize = 64;
 /// Answers that wait for a slow reader; of an agent that says more only the end counts.
-const REPLIES: usize = 16;
+const NEWS: usize = 16;
 /// The most bytes of a request.
 const REQUEST: u64 = 8192;
 /// How long a request may take to come, and an answer to be taken.
@@ -62,17 +63,6 @@ pub(crate) enum Reply {
         /// Why.
         error: String,
     },
-}
-
-/// A request on its way to the shell.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    /// What is asked.
-    pub request: Request,
-    /// Who asks.
-    pub who: Box<str>,
-    /// Where the answers go.
-    pub replies: mpsc::Sender<Reply>,
 }
 
 /// Where the bridge of a data directory is asked.
@@ -159,15 +149,26 @@ async fn attend(stream: UnixStream, shell: mpsc::Sender<Asked>) -> io::Result<()
         Some(name) => format!("uid:{uid} as {name}"),
         None => format!("uid:{uid}"),
     };
-    let (replies, mut inbox) = mpsc::channel(REPLIES);
-    if shell.send(Asked { request, who: who.into(), replies }).await.is_err() {
-        return write(&mut writer, &Reply::Refused { error: "the bridge is stopping".to_owned() }).await;
+    let Request { agent, cmd: command, valid, .. } = request;
+    let order = Order { agent, who: who.into(), command, valid: Duration::from_secs(valid) };
+    let (news, mut inbox) = mpsc::channel(NEWS);
+    let (answer, answered) = oneshot::channel();
+    // A shell that is gone gives no answer.
+    let _ = shell.send(Asked { order, answer, news }).await;
+    let first = match answered.await {
+        Ok(Ok(jti)) => Reply::Issued { jti },
+        Ok(Err(refusal)) => Reply::Refused { error: refusal.to_string() },
+        Err(_) => Reply::Refused { error: "the bridge is stopping".to_owned() },
+    };
+    write(&mut writer, &first).await?;
+    if matches!(first, Reply::Refused { .. }) {
+        return Ok(());
     }
     let mut rest = [0; 64];
     loop {
         tokio::select! {
-            reply = inbox.recv() => match reply {
-                Some(reply) => write(&mut writer, &reply).await?,
+            news = inbox.recv() => match news {
+                Some(news) => write(&mut writer, &Reply::News(news)).await?,
                 None => return Ok(()),
             },
             read = reader.read(&mut rest) => if read? == 0 { return Ok(()) },

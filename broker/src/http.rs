@@ -1,6 +1,7 @@
-//! What the bridge answers over HTTP: `/health` and `/metrics`. The only room that names axum.
+//! What the bridge answers over HTTP: `/health` and `/metrics`, and on a listener of its own the API ([`api`]). The only
+//! room that names axum.
 //! It knows nothing by itself: each request becomes a question to the shell, which owns all
-//! state. There is no authentication, so it listens on loopback unless told otherwise.
+//! state. `/health` and `/metrics` ask for no password, so their listener is on loopback unless told otherwise.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 
+pub(crate) mod api;
 mod bounded;
+
+pub use api::listen_api;
 
 /// How many questions may wait for the shell; a request that finds the queue full waits itself,
 /// and there are no more requests than connections.
@@ -51,22 +55,28 @@ pub(crate) enum Question {
     Metrics(oneshot::Sender<String>),
 }
 
-/// `BRIDGE_LISTEN` cannot be listened on.
+/// What `BRIDGE_LISTEN` or `BRIDGE_API_LISTEN` names cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}; free it, or set BRIDGE_LISTEN to another")]
+#[error("cannot listen on {address}; free it, or set {setting} to another")]
 pub struct ListenError {
+    /// The setting that names it.
+    pub setting: &'static str,
     /// The address that was asked for.
     pub address: SocketAddr,
     #[source]
     source: io::Error,
 }
 
-/// Opens the socket; port 0 takes any free one.
+/// Opens the socket of `/health` and `/metrics`; port 0 takes any free one.
 ///
 /// # Errors
 /// The address is taken, or not one of this host.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+    open(address, "BRIDGE_LISTEN").await
+}
+
+async fn open(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { setting, address, source })
 }
 
 /// Answers requests until `stop`.

@@ -5,21 +5,25 @@
 //! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
 //! end. `store` is the only room with
 //! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
-//! commands are asked for. [`cli`] is what a person types.
+//! commands are asked for; `http::api` is another way to the same. [`cli`] is what a person types.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use radar_link::tasks::Tasks;
-use shell::Shell;
+use shell::{Inboxes, Shell};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{info, warn};
 
+pub mod api_keys;
+mod asking;
 pub mod cli;
 pub mod commanding;
 mod control;
 pub mod fleet;
+pub mod following;
 mod health;
 mod http;
 mod instance;
@@ -29,9 +33,10 @@ pub mod relay;
 pub mod settings;
 mod shell;
 pub mod store;
+mod told;
 pub mod upstream;
 
-pub use http::{ListenError, listen};
+pub use http::{ListenError, listen, listen_api};
 pub use settings::Settings;
 
 /// How long the end may take.
@@ -43,17 +48,22 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit that the program was built from, where the build says so (`RADAR_COMMIT`).
 pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
 
-/// Runs the bridge until `shutdown` ends: opens what `BRIDGE_LISTEN` names, then [`serve`].
+/// Runs the bridge until `shutdown` ends: opens what `BRIDGE_LISTEN` and `BRIDGE_API_LISTEN` name, then
+/// [`serve_with_api`].
 ///
 /// # Errors
 /// What cannot be opened at the start, or a part of the program that failed. The loss of the
 /// broker, the server or the disk is a state, not an error.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
     let listener = listen(settings.listen).await?;
-    serve(settings, listener, shutdown).await
+    let api = match settings.api_listen {
+        Some(address) => Some(listen_api(address).await?),
+        None => None,
+    };
+    serve_with_api(settings, listener, api, shutdown).await
 }
 
-/// Runs the bridge until `shutdown` ends, on a socket that is open already.
+/// Runs the bridge until `shutdown` ends, without the HTTP API, on a socket that is open already.
 ///
 /// # Errors
 /// As [`run`].
@@ -62,10 +72,27 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
+    serve_with_api(settings, listener, None, shutdown).await
+}
+
+/// Runs the bridge until `shutdown` ends, on sockets that are open already; without one for the HTTP API there is none.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve_with_api(
+    settings: Settings,
+    listener: TcpListener,
+    api: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (questions, answers) = mpsc::channel(http::QUEUE);
     let (orders, asked) = mpsc::channel(control::QUEUE);
-    let shell = Shell::open(&settings, answers, asked)?;
+    let (api_questions, api_asked) = mpsc::channel(http::api::QUEUE);
+    let (committed, commits) = watch::channel(());
+    let left = Arc::new(Notify::new());
+    let inboxes = Inboxes { questions: answers, asked, api: api_asked, left: Arc::clone(&left), committed };
+    let shell = Shell::open(&settings, inboxes)?;
     info!("http://{address}/health and http://{address}/metrics");
     if !address.ip().is_loopback() {
         warn!("BRIDGE_LISTEN is {address}: everybody who reaches it can read /health and /metrics, without a password");
@@ -75,6 +102,17 @@ pub async fn serve(
     match control::Listener::open(&settings.data_dir) {
         Ok(listener) => tasks.spawn("control", control::serve(listener, orders, tasks.stop())),
         Err(error) => warn!("`radar-bridge command` cannot be used: {error}"),
+    }
+    if let Some(listener) = api {
+        let parts = http::api::Parts {
+            shell: api_questions,
+            left,
+            committed: commits,
+            metrics: shell.api_metrics(),
+            database: settings.database().into(),
+            keys: settings.api_keys().into(),
+        };
+        tasks.spawn("api", http::api::run(listener, parts, tasks.stop()));
     }
     tasks.spawn("shell", shell.run(tasks.stop()));
     let ended = tokio::select! {

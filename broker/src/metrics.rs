@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     commit_failures: Counter,
     queues: Family<Queue, Gauge>,
     commands: Family<Ended, Counter>,
+    api: ApiMetrics,
     upstream_up: Gauge,
     last_beats: Family<Agent, Gauge<f64, AtomicU64>>,
     relayed: Family<Agent, Gauge>,
@@ -58,6 +59,48 @@ struct Queue {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    status: &'static str,
+}
+
+/// What is counted where the HTTP API is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiMetrics {
+    requests: Family<Answered, Counter>,
+    streams: Gauge,
+}
+
+impl ApiMetrics {
+    /// The classes of statuses.
+    const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+    fn new() -> Self {
+        let all = Self { requests: Family::default(), streams: Gauge::default() };
+        for status in &Self::CLASSES[1..] {
+            drop(all.requests.get_or_create(&Answered { status }));
+        }
+        all
+    }
+
+    /// A request was answered with this status.
+    pub(crate) fn answered(&self, status: u16) {
+        if let Some(status) = Self::CLASSES.get(usize::from(status / 100).wrapping_sub(1)) {
+            self.requests.get_or_create(&Answered { status }).inc();
+        }
+    }
+
+    /// A stream began.
+    pub(crate) fn stream_opened(&self) {
+        self.streams.inc();
+    }
+
+    /// A stream has ended.
+    pub(crate) fn stream_closed(&self) {
+        self.streams.dec();
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -135,6 +178,7 @@ impl Metrics {
             commit_failures: Counter::default(),
             queues: Family::default(),
             commands: Family::default(),
+            api: ApiMetrics::new(),
             upstream_up: Gauge::default(),
             last_beats: Family::default(),
             relayed: Family::default(),
@@ -175,6 +219,8 @@ impl Metrics {
         all.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commits.clone());
         all.register("store_commit_failures", "Commits that failed since the start", self.commit_failures.clone());
         all.register("commands", "Commands that have ended since the start", self.commands.clone());
+        all.register("api_requests", "Requests to the HTTP API since the start", self.api.requests.clone());
+        all.register("api_streams", "Streams that are open at the HTTP API", self.api.streams.clone());
         all.register("queue_depth", "What waits", self.queues.clone());
     }
 
@@ -210,6 +256,11 @@ impl Metrics {
     /// A command has ended.
     pub(crate) fn commanded(&self, state: State) {
         self.commands.get_or_create(&Ended { state: state.as_str() }).inc();
+    }
+
+    /// What is counted of the HTTP API.
+    pub(crate) fn api(&self) -> ApiMetrics {
+        self.api.clone()
     }
 
     /// A connection to the broker stands.
@@ -281,6 +332,8 @@ mod tests {
         metrics.repeated(1);
         metrics.foreign();
         metrics.commanded(State::Refused);
+        metrics.api().answered(404);
+        metrics.api().stream_opened();
         let relay = |agent: &str, last_beat| RelayReading { agent: agent.to_owned(), relayed: true, last_beat };
         let mut reading = Reading {
             agents: 3,
@@ -313,6 +366,9 @@ mod tests {
             "radar_queue_depth{queue=\"batch\"} 6\n",
             "radar_commands_total{state=\"succeeded\"} 0\n",
             "radar_commands_total{state=\"refused\"} 1\n",
+            "radar_api_requests_total{status=\"2xx\"} 0\n",
+            "radar_api_requests_total{status=\"4xx\"} 1\n",
+            "radar_api_streams 1\n",
             "radar_upstream_up 1\n",
             "radar_upstream_last_beat_timestamp_seconds{agent=\"pi-kitchen\"} 1795228544.25\n",
             "radar_upstream_relayed{agent=\"pi-old\"} 1\n",

@@ -40,6 +40,13 @@ const OWN: &[Setting] = &[
         sentence: "The address and port of /health and /metrics, which ask for no password.",
     },
     Setting {
+        key: "bridge_api_listen",
+        variable: "BRIDGE_API_LISTEN",
+        default: Some("127.0.0.1:8081"),
+        secret: false,
+        sentence: "The address and port of the HTTP API, which asks for a key (radar-bridge api-key create); off: there is none.",
+    },
+    Setting {
         key: "bridge_keep_days",
         variable: "BRIDGE_KEEP_DAYS",
         default: Some("90"),
@@ -130,8 +137,10 @@ pub struct Settings {
     pub log_format: Format,
     /// What is logged.
     pub log_level: String,
-    /// Where HTTP is answered.
+    /// Where `/health` and `/metrics` are answered.
     pub listen: SocketAddr,
+    /// Where the HTTP API is; `None` is a bridge without it.
+    pub api_listen: Option<SocketAddr>,
     /// How much history is kept.
     pub keep: Keep,
     /// How many agents are known at most.
@@ -185,12 +194,29 @@ impl TryFrom<String> for Listen {
     }
 }
 
+/// As [`Listen`], or the word `off`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct ListenOrOff(Option<SocketAddr>);
+
+impl TryFrom<String> for ListenOrOff {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.trim() == "off" {
+            return Ok(Self(None));
+        }
+        Listen::try_from(text).map(|listen| Self(Some(listen.0))).map_err(|error| format!("{error}, or `off`"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Plain {
     data_dir: PathBuf,
     log_format: Format,
     bridge_log_level: String,
     bridge_listen: Listen,
+    bridge_api_listen: ListenOrOff,
     bridge_keep_days: NonZeroU32,
     bridge_keep_events: NonZeroU64,
     bridge_keep_total: NonZeroU64,
@@ -221,6 +247,7 @@ impl Settings {
             log_format: plain.log_format,
             log_level: plain.bridge_log_level,
             listen: plain.bridge_listen.0,
+            api_listen: plain.bridge_api_listen.0,
             keep: Keep {
                 days: plain.bridge_keep_days.get(),
                 events_per_agent: plain.bridge_keep_events.get(),
@@ -237,6 +264,12 @@ impl Settings {
         self.data_dir.join("bridge.db")
     }
 
+    /// The file of the API's keys.
+    #[must_use]
+    pub fn api_keys(&self) -> PathBuf {
+        api_keys(&self.data_dir)
+    }
+
     /// The settings of the bridge's own session at the broker: one per prefix.
     #[must_use]
     pub fn session(&self) -> mqtt::Settings {
@@ -248,6 +281,11 @@ impl Settings {
     pub fn client_id(&self, what: &str) -> String {
         format!("{what}-{}", self.prefix.as_str().replace('/', "-"))
     }
+}
+
+/// The file of the API's keys in a data directory.
+pub(crate) fn api_keys(data_dir: &Path) -> PathBuf {
+    data_dir.join("api-keys.json")
 }
 
 fn upstream(values: &Values, plain: &Plain) -> Result<Option<UpstreamSettings>, SettingsError> {

@@ -4,22 +4,22 @@
 //! The way of a message: the broker → the fleet → the next transaction ([`commits`]) → its acknowledgement. The way
 //! to the server: the fleet says that an agent changed → the relay says when and what → one request at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use radar_link::mqtt::{Delivery, Message, Notice, Qos, Received, Session};
 use radar_link::tasks::Owned;
 use radar_link::time::{Clock, Now};
 use radar_wire::topic::{AgentId, Channel, Prefix};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::asking::Asked;
 use crate::commanding::Commanding;
-use crate::control::Asked;
 use crate::fleet::{self, Fleet, Limits};
-use crate::http::Question;
+use crate::http::{Question, api};
 use crate::instance::Instance;
-use crate::metrics::Metrics;
+use crate::metrics::{ApiMetrics, Metrics};
 use crate::relay::{Outcome, Relay, RequestId};
 use crate::settings::Settings;
 use crate::store::{self, CommitError, Store, Tidied};
@@ -29,15 +29,21 @@ use commands::Commands;
 use commits::{Commits, Durable};
 use link::Link;
 use relaying::Relaying;
+use streams::Streams;
 
 mod accounts;
 mod announcer;
+mod answers;
 mod commands;
 mod commits;
 mod ending;
+mod inboxes;
 mod link;
 mod relaying;
 mod report;
+mod streams;
+
+pub(crate) use inboxes::Inboxes;
 
 /// How long the broker keeps the bridge's session, and with it what agents publish while the bridge is away.
 const SESSION_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,14 +65,14 @@ pub(crate) struct Shell {
     clock: Clock,
     prefix: Prefix,
     broker: String,
-    questions: mpsc::Receiver<Question>,
+    inboxes: Inboxes,
     fleet: Fleet,
     link: Link,
     store: Store,
     commits: Commits,
     relaying: Option<Relaying>,
     commands: Commands,
-    asked: mpsc::Receiver<Asked>,
+    streams: Streams,
     announcer: Announcer,
     metrics: Metrics,
     tidying: Option<Owned<Result<Tidied, CommitError>>>,
@@ -80,6 +86,8 @@ enum Input {
     Answered(RequestId, Outcome),
     Asked(Question),
     Command(Asked),
+    Api(api::Question),
+    Left,
     Tidied(Result<Tidied, CommitError>),
     Time,
     Stop,
@@ -90,11 +98,7 @@ impl Shell {
     ///
     /// # Errors
     /// What cannot be opened, or is set wrongly.
-    pub(crate) fn open(
-        settings: &Settings,
-        questions: mpsc::Receiver<Question>,
-        asked: mpsc::Receiver<Asked>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn open(settings: &Settings, inboxes: Inboxes) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let instance = Instance::take(&settings.data_dir)?;
         let upstream = settings.upstream.as_ref().map(|upstream| Upstream::new(&upstream.url)).transpose()?;
@@ -131,7 +135,7 @@ impl Shell {
                 },
                 Box::new(|_| None),
             )?,
-            subscriptions.len(),
+            subscriptions.to_vec(),
         );
         let metrics = Metrics::new(relaying.is_some());
         let mut shell = Self {
@@ -139,14 +143,14 @@ impl Shell {
             clock,
             prefix: settings.prefix.clone(),
             broker: settings.mqtt.mqtt_url.to_string(),
-            questions,
             fleet,
             link,
             commits: Commits::new(store.clone()),
             store,
             relaying,
             commands: Commands::new(commanding, &settings.data_dir),
-            asked,
+            streams: Streams::new(Arc::clone(&inboxes.left)),
+            inboxes,
             announcer: Announcer::default(),
             metrics,
             tidying: None,
@@ -154,6 +158,11 @@ impl Shell {
         };
         shell.remember();
         Ok(shell)
+    }
+
+    /// What is counted of the HTTP API.
+    pub(crate) fn api_metrics(&self) -> ApiMetrics {
+        self.metrics.api()
     }
 
     /// Works until `stop`, then ends what is under way.
@@ -166,6 +175,8 @@ impl Shell {
                 Input::Answered(id, outcome) => self.handle_answer(id, outcome),
                 Input::Asked(question) => self.answer(question),
                 Input::Command(asked) => self.handle_asked(asked),
+                Input::Api(question) => self.handle_question(question),
+                Input::Left => self.handle_left(),
                 Input::Tidied(result) => self.handle_tidied(result),
                 Input::Time => self.handle_time(),
                 Input::Stop => break,
@@ -195,8 +206,10 @@ impl Shell {
             result = self.commits.ended() => Input::Committed(result),
             notice = self.link.next(), if open => Input::Notice(notice),
             (id, outcome) = answered => Input::Answered(id, outcome),
-            Some(question) = self.questions.recv() => Input::Asked(question),
-            Some(asked) = self.asked.recv() => Input::Command(asked),
+            Some(question) = self.inboxes.questions.recv() => Input::Asked(question),
+            Some(asked) = self.inboxes.asked.recv() => Input::Command(asked),
+            Some(question) = self.inboxes.api.recv() => Input::Api(question),
+            () = self.streams.left() => Input::Left,
             result = tidied => Input::Tidied(result),
             () = self.clock.sleep_until(time) => Input::Time,
         }
@@ -207,6 +220,7 @@ impl Shell {
             self.fleet.poll_timeout(),
             self.relaying.as_ref().and_then(|relaying| relaying.relay.poll_timeout()),
             self.commands.core.poll_timeout(),
+            self.streams.core.poll_timeout(),
             self.commits.poll_timeout(),
             self.announcer.poll_timeout(),
             self.tidying.is_none().then_some(self.tidy_at),
@@ -223,6 +237,7 @@ impl Shell {
             relaying.relay.handle_timeout(now);
         }
         self.commands.core.handle_timeout(now);
+        self.streams.core.handle_timeout(now);
         self.commits.handle_timeout(now.mono);
         while let Some(id) = self.announcer.next_due(now.mono) {
             if let Some(view) = self.fleet.view(&id) {
@@ -254,7 +269,10 @@ impl Shell {
                 self.metrics.connected();
                 self.fleet.handle_connected(session_present, self.clock.now());
             }
-            Notice::Disconnected { reason, retry_in } => self.link.handle_disconnected(&reason, retry_in),
+            Notice::Disconnected { reason, retry_in } => {
+                self.link.handle_disconnected(&reason, retry_in);
+                self.streams.core.handle_lost();
+            }
             Notice::Received(received) => self.handle_message(received),
             Notice::Delivered { key, outcome } => {
                 match (self.link.delivered(key), outcome) {
@@ -266,7 +284,11 @@ impl Shell {
                 }
                 self.link.flush();
             }
+            Notice::Subscribed { filter } if !self.link.needs(&filter) => self.handle_topic(&filter, None),
             Notice::Subscribed { filter } => self.link.handle_subscribed(filter),
+            Notice::SubscriptionRefused { filter, reason } if !self.link.needs(&filter) => {
+                self.handle_topic(&filter, Some(&reason));
+            }
             Notice::SubscriptionRefused { filter, reason } => self.link.handle_refused(&filter, &reason),
         }
     }
@@ -275,8 +297,10 @@ impl Shell {
         let Received { topic, payload, retain, content_type, ack } = received;
         match self.prefix.parse(&topic) {
             Ok((agent, channel)) => {
-                let now = self.clock.now();
-                self.fleet.handle_message(&agent, &channel, content_type.as_deref(), &payload, retain, now);
+                let (now, content_type) = (self.clock.now(), content_type.as_deref());
+                if !self.handle_streamed(&agent, &channel, content_type, &payload, now) {
+                    self.fleet.handle_message(&agent, &channel, content_type, &payload, retain, now);
+                }
                 if channel == Channel::Snapshot
                     && let Some(view) = self.fleet.view(&agent).filter(|view| view.containers.is_some())
                 {
@@ -314,6 +338,7 @@ impl Shell {
     fn handle_durable(&mut self, durable: Durable) {
         if let Some((committed, took)) = durable.committed {
             self.metrics.committed(committed.stored, committed.duplicates, took);
+            self.inboxes.committed.send_replace(());
         }
         for token in durable.tokens {
             self.link.session().ack(token);
@@ -339,6 +364,8 @@ impl Shell {
                 self.perform_for_relay(effect, now);
             } else if let Some(effect) = self.commands.core.next_effect() {
                 self.perform_command(effect, now);
+            } else if let Some(effect) = self.streams.core.next_effect() {
+                self.perform_following(effect, now);
             } else if self.commits.is_busy() {
                 break;
             } else if let Some(durable) = self.commits.start(self.fleet.take_writes(), now.mono) {

@@ -22,7 +22,7 @@ mod schema;
 mod sql;
 
 pub use error::{CommitError, OpenError, ReadError};
-pub use reader::{Arrival, Reader, StoredEvent, UpstreamState};
+pub use reader::{Arrival, Reader, StoredEvent, UpstreamState, Wanted};
 
 /// Commands that wait for the thread; who finds the queue full waits, and so takes no new messages.
 const QUEUE: usize = 4;

@@ -1,6 +1,7 @@
-//! The bridge's commands over a real Mosquitto: who asks over the control socket, what an agent gets, and what is kept.
-//! The agent is played by the test.
+//! The bridge's commands over a real Mosquitto: who asks over the control socket or the HTTP API, what an agent gets, and
+//! what is kept. The agent is played by the test.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use radar_bridge::commanding::State;
 use radar_bridge::store::Reader;
 use radar_bridge::store::rows::CommandRow;
-use radar_bridge::{Settings, listen, serve};
+use radar_bridge::{Settings, listen, listen_api, serve_with_api};
 use radar_link::jws::{self, PublicKey, SigningKey};
 use radar_link::tasks::Owned;
 use radar_tests::broker::{Broker, Options};
@@ -23,11 +24,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+mod api;
+
 const DEADLINE: Duration = Duration::from_secs(30);
 
 struct Stage {
     broker: Broker,
     room: tempfile::TempDir,
+    api: SocketAddr,
     stop: CancellationToken,
     bridge: Owned<Result<()>>,
 }
@@ -35,13 +39,16 @@ struct Stage {
 impl Stage {
     /// A broker, a bridge that is connected to it, and two agents that it knows.
     async fn set() -> Result<Self> {
-        let broker = Broker::open(&Options::default()).await?;
+        Self::at(Broker::open(&Options::default()).await?).await
+    }
+
+    async fn at(broker: Broker) -> Result<Self> {
         for agent in ["pi", "attic"] {
             publish(&broker, agent, &Channel::Status, &status(), true).await?;
         }
         let room = tempfile::tempdir()?;
-        let (stop, bridge) = bridge(&broker, room.path()).await?;
-        let stage = Self { broker, room, stop, bridge };
+        let (api, stop, bridge) = bridge(&broker, room.path()).await?;
+        let stage = Self { broker, room, api, stop, bridge };
         until("a bridge that knows its agents", DEADLINE, async || {
             let answer = stage.ask(&json!({ "agent": "attic", "cmd": { "do": "volumes" }, "valid": 0 })).await?;
             let answer = answer.lines().next_line().await?.unwrap_or_default();
@@ -83,15 +90,16 @@ impl Stage {
     }
 }
 
-async fn bridge(broker: &Broker, data_dir: &Path) -> Result<(CancellationToken, Owned<Result<()>>)> {
+async fn bridge(broker: &Broker, data_dir: &Path) -> Result<(SocketAddr, CancellationToken, Owned<Result<()>>)> {
     let settings = Settings::load(None, |name| match name {
         "DATA_DIR" => Some(data_dir.display().to_string()),
         "MQTT_URL" => Some(broker.url()),
         _ => None,
     })?;
-    let listener = listen("127.0.0.1:0".parse()?).await?;
-    let stop = CancellationToken::new();
-    Ok((stop.clone(), Owned::spawn(serve(settings, listener, stop.cancelled_owned()))))
+    let (listener, api) = (listen("127.0.0.1:0".parse()?).await?, listen_api("127.0.0.1:0".parse()?).await?);
+    let (address, stop) = (api.local_addr()?, CancellationToken::new());
+    let bridge = Owned::spawn(serve_with_api(settings, listener, Some(api), stop.clone().cancelled_owned()));
+    Ok((address, stop, bridge))
 }
 
 async fn publish(broker: &Broker, agent: &str, channel: &Channel, payload: &impl Payload, retain: bool) -> Result<()> {
@@ -160,7 +168,7 @@ async fn a_command_for_nobody_fails_at_once_and_is_kept() -> Result<()> {
     answer(&mut stream).await?;
     let last = answer(&mut stream).await?;
     assert_eq!(last["state"], "failed");
-    assert!(last["reason"].as_str().context("a reason")?.starts_with("no agent listens for it"), "{last}");
+    assert!(last["reason"].as_str().context("a reason")?.starts_with("agent-away: no agent listens for it"), "{last}");
     until("an audit that says so", DEADLINE, async || {
         ensure!(stage.audit()?[0].state == State::Failed);
         Ok(())
@@ -182,7 +190,7 @@ async fn a_bridge_that_is_started_again_still_takes_the_outcome_and_sends_nothin
     stage.stop_bridge().await?;
     // What agents say while the bridge is away, the broker keeps.
     stage.outcome("pi", &jti, Progress::Succeeded).await?;
-    (stage.stop, stage.bridge) = bridge(&stage.broker, stage.room.path()).await?;
+    (stage.api, stage.stop, stage.bridge) = bridge(&stage.broker, stage.room.path()).await?;
     until("an audit that has it", DEADLINE, async || {
         ensure!(stage.audit()?[0].state == State::Succeeded);
         Ok(())

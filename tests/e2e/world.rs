@@ -173,6 +173,7 @@ pub(crate) fn bridge(broker: &str) -> Result<Program> {
     let mut bridge = Program::new("radar-bridge")?;
     bridge.set("MQTT_URL", broker);
     bridge.set("BRIDGE_LISTEN", &format!("127.0.0.1:{}", radar_tests::port::free()?));
+    bridge.set("BRIDGE_API_LISTEN", "off");
     Ok(bridge)
 }
 

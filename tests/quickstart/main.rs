@@ -34,7 +34,7 @@ async fn it_comes_up_closed_to_others_and_leaves_nothing_running() -> Result<()>
 
     let url = script.value("health").context("where /health is")?;
     assert_eq!(get(&url).await?, 200, "{}", script.output());
-    for line in ["agents", "events"] {
+    for line in ["agents", "events", "api"] {
         let command = script.value(line).context("a command to copy")?.replace(" --follow", "");
         let printed = std::process::Command::new("sh").args(["-c", &command]).output()?;
         assert!(printed.status.success(), "{command}: {}", String::from_utf8_lossy(&printed.stderr));
@@ -87,7 +87,7 @@ fn everything_is_private(data: &Path, agent: &str) -> Result<()> {
     };
     assert_eq!(mode(data)?, 0o700);
     let own = format!("agent-{agent}.password");
-    for file in ["bridge.password", &own, "broker/passwords", "broker/acl", "broker/mosquitto.conf"] {
+    for file in ["bridge.password", "api.key", &own, "broker/passwords", "broker/acl", "broker/mosquitto.conf"] {
         assert_eq!(mode(&data.join(file))?, 0o600, "{file}");
     }
     let passwords = fs::read_to_string(data.join("broker/passwords"))?;

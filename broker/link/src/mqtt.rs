@@ -28,11 +28,12 @@ mod options;
 mod reason;
 mod rival;
 mod session;
+mod subscribing;
 pub mod tls;
 mod url;
 
 pub use reason::Reason;
-pub use session::{AckToken, DisconnectError, PublishError, Session};
+pub use session::{AckToken, DisconnectError, PublishError, Session, SubscribeError};
 pub use url::{BrokerUrl, UrlError};
 
 /// How to reach the broker and how to behave there.
@@ -205,12 +206,12 @@ pub enum Notice {
     Received(Received),
     /// The broker has accepted a subscription of this connection.
     Subscribed {
-        /// The filter as it stands in the settings.
+        /// The filter as it stands in the settings, or was subscribed to.
         filter: String,
     },
     /// The broker has refused a subscription of this connection.
     SubscriptionRefused {
-        /// The filter as it stands in the settings.
+        /// The filter as it stands in the settings, or was subscribed to.
         filter: String,
         /// Why.
         reason: String,

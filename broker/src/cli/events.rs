@@ -12,11 +12,11 @@ use radar_link::time::utc;
 use radar_wire::event::{Action, Event};
 use radar_wire::fields::Fields;
 use radar_wire::topic::AgentId;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::text::plain;
 use crate::store::{Arrival, Reader};
+use crate::told::Told;
 
 /// Between two looks at the store.
 const LOOK: Duration = Duration::from_millis(200);
@@ -78,49 +78,12 @@ fn go_on(
 
 fn print(event: &Event, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     if json {
-        serde_json::to_writer(&mut *out, &Line::of(event)).map_err(io::Error::from).context("cannot print")?;
+        serde_json::to_writer(&mut *out, &Told::of(event)).map_err(io::Error::from).context("cannot print")?;
         out.write_all(b"\n")?;
     } else {
         writeln!(out, "{}", sentence(event))?;
     }
     Ok(())
-}
-
-/// An event as a line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    epoch: u64,
-    sequence: u64,
-    at: i64,
-    engine_time: Option<i64>,
-    action: &'a str,
-    container: Option<String>,
-    name: Option<&'a str>,
-    /// Of a gap: how many events it stands for, or null when nobody knows; and the first of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<Option<u64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first: Option<Option<u64>>,
-    #[serde(skip_serializing_if = "Fields::is_empty")]
-    set: &'a Fields,
-}
-
-impl<'a> Line<'a> {
-    fn of(event: &'a Event) -> Self {
-        let gap = event.action == Action::Gap;
-        Self {
-            epoch: event.epoch,
-            sequence: event.sequence,
-            at: event.at,
-            engine_time: event.time,
-            action: event.action.as_str(),
-            container: event.id.map(|id| id.to_string()),
-            name: event.name.as_deref(),
-            count: gap.then(|| event.missing()),
-            first: gap.then_some(event.first),
-            set: &event.set,
-        }
-    }
 }
 
 /// An event as a line for people.

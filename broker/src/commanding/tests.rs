@@ -126,12 +126,52 @@ fn without_an_outcome_it_ends_as_unknown_a_minute_after_its_time() {
     ]);
 }
 
+// DM5, DM12
+#[test]
+fn long_work_is_waited_for_as_long_as_there_are_signs_of_life() {
+    let pull = Ask { command: Command::Pull { image: "web:2".into() }, ..ask(10) };
+    let due = |commanding: &Commanding| commanding.poll_timeout().map(|due| due.as_secs());
+    let mut commanding = commanding();
+    commanding.issue(pull.clone(), at(0)).unwrap();
+    commanding.handle_stored(A, at(0));
+    // Nobody has taken it yet.
+    commanding.handle_sign_of_life(A, at(1_000));
+    assert_eq!(due(&commanding), Some(120));
+    outcome(&mut commanding, "pi", "accepted", at(5_000));
+    assert_eq!(due(&commanding), Some(605));
+    outcome(&mut commanding, "pi", "progress", at(100_000));
+    assert_eq!(due(&commanding), Some(700));
+    commanding.handle_sign_of_life(A, at(200_000));
+    outcome(&mut commanding, "pi", "progress", at(150_000));
+    assert_eq!(due(&commanding), Some(800));
+    out(&mut commanding);
+    commanding.handle_timeout(at(799_999));
+    assert_eq!((out(&mut commanding).len(), commanding.get(A).is_some()), (0, true));
+    commanding.handle_timeout(at(800_000));
+    assert_eq!(out(&mut commanding).last().unwrap(), "tell unknown");
+    assert_eq!((due(&commanding), commanding.get(A)), (None, None));
+
+    // After a restart it is waited for again, once it was taken.
+    for (state, expected) in [(State::Issued, 120), (State::Accepted, 600)] {
+        let (issued, expires) = (START, START + 60_000);
+        let row = CommandRow { what: pull.command.clone(), state, issued, expires, ..CommandRow::example(A) };
+        let restarted = Commanding::new(String::new(), vec![row], None, at(0));
+        assert_eq!(due(&restarted), Some(expected), "{state:?}");
+    }
+}
+
 // E6
 #[test]
 fn what_was_certainly_not_sent_has_failed() {
     check(&[
         ("0 ask", &["store issued"]),
-        ("60000 stored", &["store failed (it could not be stored in time, and was not sent) at 60000", "tell failed"]),
+        (
+            "60000 stored",
+            &[
+                "store failed (bridge-trouble: it could not be stored in time, and was not sent) at 60000",
+                "tell failed",
+            ],
+        ),
     ]);
     check(&[
         ("0 ask", &["store issued"]),

@@ -38,8 +38,8 @@ fn request() -> String {
     format!("{}\n", json!({ "agent": "pi", "cmd": { "do": "stop", "container": "web" }, "valid": 60, "as": "Ann" }))
 }
 
-fn news(state: State) -> Reply {
-    Reply::News(News { jti: "1-a".into(), at: 7, state, reason: None, result: Some(json!([1])) })
+fn news(state: State) -> News {
+    News { jti: "1-a".into(), at: 7, state, reason: None, result: Some(json!([1])) }
 }
 
 // E6
@@ -49,16 +49,17 @@ async fn who_asks_is_told_until_it_has_ended() {
     let mut stream = connected(&served, &request()).await;
     let asked = served.asked.recv().await.unwrap();
     let uid = stream.get_ref().peer_cred().unwrap().uid();
-    assert_eq!(&*asked.who, format!("uid:{uid} as Ann"));
-    assert_eq!((asked.request.agent.as_str(), asked.request.cmd.word(), asked.request.valid), ("pi", "stop", 60));
-    asked.replies.send(Reply::Issued { jti: "1-a".into() }).await.unwrap();
+    let Asked { order, answer, news: told } = asked;
+    assert_eq!(&*order.who, format!("uid:{uid} as Ann"));
+    assert_eq!((order.agent.as_str(), order.command.word(), order.valid.as_secs()), ("pi", "stop", 60));
+    answer.send(Ok("1-a".into())).unwrap();
     assert_eq!(line(&mut stream).await, "{\"jti\":\"1-a\"}\n");
-    asked.replies.send(news(State::Accepted)).await.unwrap();
-    asked.replies.send(news(State::Succeeded)).await.unwrap();
-    drop(asked);
+    told.send(news(State::Accepted)).await.unwrap();
+    told.send(news(State::Succeeded)).await.unwrap();
+    drop(told);
     assert_eq!(line(&mut stream).await, "{\"jti\":\"1-a\",\"at\":7,\"state\":\"accepted\",\"result\":[1]}\n");
     let last = line(&mut stream).await;
-    assert_eq!(serde_json::from_str::<Reply>(&last).unwrap(), news(State::Succeeded));
+    assert_eq!(serde_json::from_str::<Reply>(&last).unwrap(), Reply::News(news(State::Succeeded)));
     assert_eq!(line(&mut stream).await, "");
 }
 
@@ -69,7 +70,7 @@ async fn nobody_else_can_ask_and_the_socket_goes_with_the_bridge() {
     let mode = fs::metadata(socket(served.room.path())).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode, fs::read_dir(served.room.path()).unwrap().count()), (0o600, 1));
     let mut waiting = connected(&served, &request()).await;
-    served.asked.recv().await.unwrap();
+    let _asked = served.asked.recv().await.unwrap();
     served.stop.cancel();
     served.server.value().await.unwrap();
     assert_eq!(line(&mut waiting).await, "");

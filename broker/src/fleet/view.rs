@@ -1,6 +1,7 @@
 //! What others see of the fleet: the command line, metrics, the relay. Cheap unless it says otherwise.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use radar_wire::codec::decode;
 use radar_wire::status::{Presence, Status};
@@ -85,6 +86,11 @@ impl Fleet {
     /// All agents, by name.
     pub fn views(&self) -> impl Iterator<Item = AgentView> {
         self.agents.iter().map(|(id, agent)| self.see(id, agent))
+    }
+
+    /// The agents from a place on, by name.
+    pub fn views_from(&self, from: Bound<&AgentId>) -> impl Iterator<Item = AgentView> {
+        self.agents.range::<AgentId, _>((from, Bound::Unbounded)).map(|(id, agent)| self.see(id, agent))
     }
 
     /// The last status that counted, decoded; the presence in it is the view's unless the agent fell silent.

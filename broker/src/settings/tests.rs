@@ -30,6 +30,7 @@ fn a_wrong_value_is_refused_with_the_name_of_its_setting() {
         (&[("MQTT_TOPIC_PREFIX", "a/+")], "MQTT_TOPIC_PREFIX", "not a topic prefix"),
         (&[("LOG_FORMAT", "xml")], "LOG_FORMAT", "json"),
         (&[("BRIDGE_LISTEN", "8080")], "BRIDGE_LISTEN", "address"),
+        (&[("BRIDGE_API_LISTEN", "no")], "BRIDGE_API_LISTEN", "or `off`"),
         (&[("BRIDGE_KEEP_DAYS", "0")], "BRIDGE_KEEP_DAYS", "nonzero"),
         (&[("BRIDGE_KEEP_EVENTS", "many")], "BRIDGE_KEEP_EVENTS", "`many`"),
         (&[("BRIDGE_MAX_AGENTS", "-1")], "BRIDGE_MAX_AGENTS", "`-1`"),

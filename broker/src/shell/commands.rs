@@ -1,11 +1,10 @@
-//! Between who asks, the commands and the agents: what is asked over the control socket becomes a command, is signed
-//! and sent, and who waits for it is told.
+//! Between who asks, the commands and the agents: what is asked, over the control socket or the HTTP API, becomes a
+//! command, is signed and sent, and who waits for it is told.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use radar_link::jws::{self, SigningKey};
 use radar_link::mqtt::{Delivery, Message, Qos};
 use radar_link::time::Now;
@@ -15,9 +14,12 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::Shell;
-use crate::commanding::{Ask, Commanding, Effect};
-use crate::control::{Asked, Reply};
+use crate::asking::Asked;
+use crate::commanding::{Ask, Commanding, Effect, Known, News, Order, Refusal, admit};
 use crate::key;
+
+/// Who may wait for one command.
+const WAITING: usize = 40;
 
 /// The commands and who waits for them.
 pub(super) struct Commands {
@@ -25,12 +27,35 @@ pub(super) struct Commands {
     data_dir: PathBuf,
     /// Read when it is first needed.
     key: Option<SigningKey>,
-    waiting: BTreeMap<Box<str>, mpsc::Sender<Reply>>,
+    waiting: BTreeMap<Box<str>, Vec<mpsc::Sender<News>>>,
 }
 
 impl Commands {
     pub(super) fn new(core: Commanding, data_dir: &Path) -> Self {
         Self { core, data_dir: data_dir.to_owned(), key: None, waiting: BTreeMap::new() }
+    }
+
+    /// Somebody wants to know how a command that is under way goes. Who finds too many others is not told.
+    pub(super) fn wait(&mut self, jti: &str, news: mpsc::Sender<News>) {
+        let waiting = self.waiting.entry(jti.into()).or_default();
+        waiting.retain(|other| !other.is_closed());
+        if waiting.len() < WAITING {
+            waiting.push(news);
+        }
+    }
+
+    fn tell(&mut self, news: &News) {
+        // Who has gone meanwhile reads it in the audit.
+        if news.state.is_final() {
+            for waiting in self.waiting.remove(&news.jti).unwrap_or_default() {
+                let _ = waiting.try_send(news.clone());
+            }
+        } else if let Some(waiting) = self.waiting.get(&news.jti) {
+            // The last place is for the end.
+            for waiting in waiting.iter().filter(|waiting| waiting.capacity() > 1) {
+                let _ = waiting.try_send(news.clone());
+            }
+        }
     }
 
     fn key(&mut self) -> anyhow::Result<&SigningKey> {
@@ -50,65 +75,52 @@ impl Commands {
 impl Shell {
     /// Somebody asks for a command, and is told at once what becomes of it.
     pub(super) fn handle_asked(&mut self, asked: Asked) {
-        let replies = asked.replies.clone();
-        // The channel is new, and has room.
-        let _ = match self.issue(asked) {
-            Ok(jti) => {
-                let told = replies.try_send(Reply::Issued { jti: jti.clone() });
-                self.commands.waiting.insert(jti, replies);
-                told
-            }
-            Err(error) => replies.try_send(Reply::Refused { error: format!("{error:#}") }),
-        };
+        let Asked { order, answer, news } = asked;
+        let issued = self.issue(order);
+        if let Ok(jti) = &issued {
+            self.commands.wait(jti, news);
+        }
+        // Who has gone meanwhile finds it in the audit.
+        let _ = answer.send(issued);
     }
 
-    fn issue(&mut self, asked: Asked) -> anyhow::Result<Box<str>> {
-        let Asked { request, who, .. } = asked;
-        let agent = request.agent;
-        let known = self.fleet.view(&agent).is_some();
-        anyhow::ensure!(known, "no agent {agent} is known; `radar-bridge agents` shows those that are");
-        // An agent that never said what it can do may be one that can.
+    /// The one way to a command.
+    pub(super) fn issue(&mut self, order: Order) -> Result<Box<str>, Refusal> {
+        let Order { agent, who, command, valid } = order;
         let status = self.fleet.status(&agent);
-        let takes = status.is_none_or(|status| status.can.iter().any(|word| &**word == "commands"));
-        anyhow::ensure!(
-            takes,
-            "{agent} takes no commands: set AGENT_COMMAND_KEY on its host to what `radar-bridge key` prints, and DATA_DIR"
-        );
-        if let Some(trouble) = self.link.trouble() {
-            anyhow::bail!("the bridge cannot send it: {trouble}");
-        }
-        if let Some(failing) = self.commits.failing() {
-            anyhow::bail!("the bridge cannot store it: {failing}");
-        }
-        self.commands.key()?;
-        let random = getrandom::u64().context("the system gives no random bytes")?;
-        let valid = Duration::from_secs(request.valid);
-        let ask = Ask { agent, who, command: request.cmd, valid, random };
-        Ok(self.commands.core.issue(ask, self.clock.now())?)
+        let known = Known {
+            agent: self.fleet.view(&agent).is_some(),
+            status: status.as_ref(),
+            broker: self.link.trouble(),
+            store: self.commits.failing(),
+        };
+        admit(&agent, known)?;
+        self.commands.key().map_err(|error| Refusal::Key(format!("{error:#}")))?;
+        let random = getrandom::u64().map_err(|error| Refusal::Key(format!("no random bytes: {error}")))?;
+        Ok(self.commands.core.issue(Ask { agent, who, command, valid, random }, self.clock.now())?)
     }
 
     pub(super) fn perform_command(&mut self, effect: Effect, now: Now) {
         match effect {
             Effect::Store(row) => self.commits.command(*row),
             Effect::Publish { claims, expiry } => {
-                if let Err(error) = self.send(&claims, expiry) {
-                    self.commands.core.handle_unsent(&claims.jti, &format!("it was not sent: {error:#}"), now);
+                if let Some((claims, expiry)) = self.streams.hold(claims, expiry, now) {
+                    self.publish_command(&claims, expiry, now);
                 }
             }
             Effect::Tell(news) => {
                 if news.state.is_final() {
                     self.metrics.commanded(news.state);
-                    if let Some(replies) = self.commands.waiting.remove(&news.jti) {
-                        // Who has gone meanwhile reads it in the audit.
-                        let _ = replies.try_send(Reply::News(*news));
-                    }
-                } else if let Some(replies) = self.commands.waiting.get(&news.jti)
-                    // The last place is for the end.
-                    && replies.capacity() > 1
-                {
-                    let _ = replies.try_send(Reply::News(*news));
                 }
+                self.streams.core.handle_news(&news, now);
+                self.commands.tell(&news);
             }
+        }
+    }
+
+    pub(super) fn publish_command(&mut self, claims: &Claims, expiry: Duration, now: Now) {
+        if let Err(error) = self.send(claims, expiry) {
+            self.commands.core.handle_unsent(&claims.jti, &format!("bridge-trouble: it was not sent: {error:#}"), now);
         }
     }
 
@@ -135,11 +147,11 @@ impl Shell {
         let reason = match outcome {
             Delivery::Accepted => return,
             Delivery::NoSubscriber => {
-                "no agent listens for it: commands are not enabled there, or it is away".to_owned()
+                "agent-away: no agent listens for it: commands are not enabled there, or it is away".to_owned()
             }
             Delivery::Refused(text) => {
                 warn!("the broker refuses a command: {text}; check its access rules");
-                format!("the broker refuses it: {text}; check its access rules")
+                format!("bridge-trouble: the broker refuses it: {text}; check its access rules")
             }
         };
         self.commands.core.handle_unsent(jti, &reason, self.clock.now());

@@ -84,6 +84,16 @@ impl Commits {
         self.collecting.commands.insert(row.jti.clone(), row);
     }
 
+    /// The commands that are not stored yet as they are, each as it is first.
+    pub(super) fn unstored(&self) -> impl Iterator<Item = &CommandRow> {
+        let under_way = self.current.iter().flat_map(|current| current.writes.iter());
+        let under_way = under_way.filter_map(|write| match write {
+            Write::Command(row) => Some(&**row),
+            _ => None,
+        });
+        self.collecting.commands.values().chain(under_way)
+    }
+
     /// The agent was purged: what is not on its way is not to be stored.
     pub(super) fn forget(&mut self, agent: &AgentId) {
         self.collecting.accounts.remove(agent);

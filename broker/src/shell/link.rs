@@ -12,8 +12,8 @@ const WAITING: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Link {
     session: Session,
-    /// Filters that the broker is to grant.
-    filters: usize,
+    /// Filters that the broker is to grant for the bridge to work.
+    filters: Vec<String>,
     granted: BTreeSet<String>,
     connected: bool,
     /// Why it is not as it should be, as it was logged.
@@ -26,7 +26,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(session: Session, filters: usize) -> Self {
+    pub(super) fn new(session: Session, filters: Vec<String>) -> Self {
         Self {
             session,
             filters,
@@ -55,7 +55,7 @@ impl Link {
 
     /// Whether messages of every subscription come.
     pub(super) fn works(&self) -> bool {
-        self.connected && self.granted.len() == self.filters
+        self.connected && self.granted.len() == self.filters.len()
     }
 
     /// Why it is not as it should be.
@@ -93,6 +93,11 @@ impl Link {
             warn!("no connection to the broker: {text}; next attempt in {wait:.1} s, then for ever");
         }
         self.trouble = Some(text);
+    }
+
+    /// Whether a filter is one of those that the bridge works with; the others come and go.
+    pub(super) fn needs(&self, filter: &str) -> bool {
+        self.filters.iter().any(|needed| needed == filter)
     }
 
     pub(super) fn handle_subscribed(&mut self, filter: String) {

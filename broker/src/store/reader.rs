@@ -1,4 +1,4 @@
-//! The database as the command line reads it, beside a bridge that runs or does not.
+//! The database as the command line and the HTTP API read it, beside a bridge that runs or does not.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,10 @@ use rusqlite::{Connection, params};
 use super::error::{OpenError, ReadError};
 use super::rows::{AgentRow, CommandRow};
 use super::{schema, sql};
+
+mod listing;
+
+pub use listing::Wanted;
 
 /// Events that are read at a time when their arrival is followed.
 const PAGE: i64 = 1000;
@@ -25,6 +29,20 @@ pub struct Reader {
 /// The place of an event in the order in which the bridge stored them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(i64);
+
+impl Arrival {
+    /// A number for it, for who comes back to it.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The place of a number.
+    #[must_use]
+    pub fn of(number: i64) -> Self {
+        Self(number)
+    }
+}
 
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq)]

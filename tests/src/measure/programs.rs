@@ -70,7 +70,8 @@ impl Programs {
 
     /// A bridge with these settings and an empty data directory, not started yet.
     pub(super) fn bridge(&self, settings: &[(&str, String)]) -> Result<Bridge> {
-        let program = Program::new(self.bridge.clone(), settings, Some("run"))?;
+        let settings = [settings, &[("BRIDGE_API_LISTEN", "off".to_owned())]].concat();
+        let program = Program::new(self.bridge.clone(), &settings, Some("run"))?;
         Ok(Bridge { program, seat: Seat::default() })
     }
 }

@@ -40,6 +40,9 @@ pub(super) enum Event {
     Received(Received, Option<u16>),
     Subscribed(String),
     SubscriptionRefused(String, String),
+    /// Of a subscription beyond the settings': granted, or why not.
+    SubscriptionAnswered(Option<String>),
+    Unsubscribed,
     Disconnected(Reason, Duration),
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Driver {
     orders: watch::Receiver<Orders>,
     dropped: Arc<AtomicU64>,
     clock: Clock,
+    /// The settings' subscription was answered on this connection.
+    greeted: bool,
 }
 
 /// How a connection or an attempt ended.
@@ -91,7 +96,7 @@ impl Driver {
         dropped: Arc<AtomicU64>,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, taken) = mpsc::channel(options::events(&settings) + LOOSE_RECEIVED);
-        (Self { settings, wills, events, orders, dropped, clock: Clock::start() }, taken)
+        (Self { settings, wills, events, orders, dropped, clock: Clock::start(), greeted: false }, taken)
     }
 
     /// Connects again and again until it is told to stop; says whether the last goodbye went out.
@@ -165,6 +170,7 @@ impl Driver {
                 return End::Lost(Reason::Network(format!("the attempt was given up: {error}")));
             }
         };
+        self.greeted = false;
         let (client, mut eventloop) = AsyncClient::new(options, options::requests(&self.settings));
         let connack = match self.connect(&mut eventloop).await {
             Ok(connack) => connack,
@@ -280,6 +286,7 @@ impl Driver {
             Polled::Incoming(Packet::PubAck(puback)) => self.tell(answered(&puback)).await,
             Polled::Incoming(Packet::Publish(publish)) => self.received(publish).await,
             Polled::Incoming(Packet::SubAck(suback)) => self.subscribed(&suback).await,
+            Polled::Incoming(Packet::UnsubAck(_)) => self.tell(Event::Unsubscribed).await,
             _ => Ok(()),
         }
     }
@@ -308,20 +315,22 @@ impl Driver {
         self.tell(Event::Received(message, packet)).await
     }
 
-    /// One connection sends one subscription, so its answers are those of the settings' filters.
+    /// The first answer on a connection is to the subscription of the settings' filters; each later one is to the one
+    /// filter that the session has asked for.
     async fn subscribed(&mut self, suback: &SubAck) -> Result<(), Reason> {
-        for (filter, code) in self.settings.subscriptions.clone().into_iter().zip(&suback.return_codes) {
-            self.tell(match code {
-                SubscribeReasonCode::Success(_) => Event::Subscribed(filter),
-                SubscribeReasonCode::NotAuthorized => Event::SubscriptionRefused(
-                    filter,
-                    "the broker does not let the account read this topic; check its access rules".to_owned(),
-                ),
-                code => Event::SubscriptionRefused(filter, format!("the broker answers {code:?}")),
+        let filters = self.settings.subscriptions.clone();
+        if std::mem::replace(&mut self.greeted, true) || filters.is_empty() {
+            return self.tell(Event::SubscriptionAnswered(suback.return_codes.first().and_then(refusal))).await;
+        }
+        for (filter, code) in filters.into_iter().zip(&suback.return_codes) {
+            self.tell(match refusal(code) {
+                None => Event::Subscribed(filter),
+                Some(reason) => Event::SubscriptionRefused(filter, reason),
             })
             .await?;
         }
-        Ok(())
+        // The session waits for the first answer too.
+        self.tell(Event::SubscriptionAnswered(None)).await
     }
 
     /// Waits until the owner has room, so that a broker which sends more than it may waits at its
@@ -336,6 +345,17 @@ impl Driver {
                 limit.as_secs()
             ))),
         }
+    }
+}
+
+/// Why a subscription is refused; none when it is granted.
+fn refusal(code: &SubscribeReasonCode) -> Option<String> {
+    match code {
+        SubscribeReasonCode::Success(_) => None,
+        SubscribeReasonCode::NotAuthorized => {
+            Some("the broker does not let the account read this topic; check its access rules".to_owned())
+        }
+        code => Some(format!("the broker answers {code:?}")),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SetupError> {
     Ok(())
 }
 
-fn is_filter(filter: &str) -> bool {
+pub(super) fn is_filter(filter: &str) -> bool {
     let levels: Vec<&str> = filter.split('/').collect();
     let good = |(at, level): (usize, &&str)| match *level {
         "+" => true,
@@ -115,9 +115,9 @@ pub(super) fn requests(settings: &Settings) -> usize {
 
 /// How many events may wait for the owner, those of received QoS 0 messages not counted: every
 /// publish is sent and answered, every received message is unacknowledged, every filter has
-/// its answer, and there is a beginning and an end.
+/// its answer, so has one request for another, and there is a beginning and an end.
 pub(super) fn events(settings: &Settings) -> usize {
-    2 * usize::from(settings.window) + LOOSE + usize::from(settings.receive_max) + settings.subscriptions.len() + 8
+    2 * usize::from(settings.window) + LOOSE + usize::from(settings.receive_max) + settings.subscriptions.len() + 10
 }
 
 fn last_will(will: Will) -> LastWill {

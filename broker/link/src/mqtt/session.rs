@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::driver::{Connected, Driver, Event, Orders};
 use super::flight::Flight;
+use super::subscribing::{MOST, Request, Subscribing};
 use super::{Message, Notice, Qos, Settings, SetupError, Wills, options};
 use crate::tasks::Owned;
 
@@ -48,6 +49,17 @@ pub enum PublishError {
     Topic(String),
 }
 
+/// Why there is no further subscription.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// End another one first.
+    #[error("there are {MOST} subscriptions already")]
+    TooMany,
+    /// Empty, too long, or with a wildcard where none can be.
+    #[error("`{0}` is not a filter that can be subscribed to")]
+    Filter(String),
+}
+
 /// The goodbye did not reach the broker, so it will publish the will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DisconnectError {
@@ -66,6 +78,9 @@ pub enum DisconnectError {
 /// Dropping it cuts the connection without a goodbye: the broker publishes the will.
 pub struct Session {
     manual_acks: bool,
+    /// The settings' filters.
+    subscriptions: Vec<String>,
+    subscribing: Subscribing,
     live: Option<Live>,
     events: mpsc::Receiver<Event>,
     orders: watch::Sender<Orders>,
@@ -96,11 +111,12 @@ impl Session {
     /// Outside a tokio runtime.
     pub fn start(settings: Settings, wills: Wills) -> Result<Self, SetupError> {
         options::check(&settings)?;
-        let manual_acks = settings.manual_acks;
+        let (manual_acks, subscriptions) = (settings.manual_acks, settings.subscriptions.clone());
         let (orders, given) = watch::channel(Orders::default());
         let dropped = Arc::default();
         let (driver, events) = Driver::new(settings, wills, given, Arc::clone(&dropped));
-        Ok(Self { manual_acks, live: None, events, orders, dropped, driver: Owned::spawn(driver.drive()) })
+        let (subscribing, driver) = (Subscribing::default(), Owned::spawn(driver.drive()));
+        Ok(Self { manual_acks, subscriptions, subscribing, live: None, events, orders, dropped, driver })
     }
 
     /// Waits for the next notice. Cancel-safe: what is not returned is not lost.
@@ -139,6 +155,8 @@ impl Session {
                     unacknowledged: BTreeSet::new(),
                     acks: VecDeque::new(),
                 });
+                self.subscribing.handle_connected(!self.subscriptions.is_empty());
+                self.ask_subscriptions();
                 Some(Notice::Connected { number, session_present, max_packet, window })
             }
             Event::Disconnected(reason, retry_in) => {
@@ -164,6 +182,19 @@ impl Session {
                     }
                 }
                 Some(Notice::Received(message))
+            }
+            Event::SubscriptionAnswered(refused) => {
+                let filter = self.subscribing.handle_subscribed(refused.is_none());
+                self.ask_subscriptions();
+                filter.map(|filter| match refused {
+                    None => Notice::Subscribed { filter },
+                    Some(reason) => Notice::SubscriptionRefused { filter, reason },
+                })
+            }
+            Event::Unsubscribed => {
+                self.subscribing.handle_unsubscribed();
+                self.ask_subscriptions();
+                None
             }
             Event::Subscribed(filter) => Some(Notice::Subscribed { filter }),
             Event::SubscriptionRefused(filter, reason) => Some(Notice::SubscriptionRefused { filter, reason }),
@@ -221,12 +252,42 @@ impl Session {
         }
     }
 
-    /// Ends a subscription on the connection that stands; the next one has it again. What is on its way still comes.
-    pub fn unsubscribe(&mut self, filter: &str) {
-        if let Some(live) = &self.live {
-            // It fails only when the connection has ended.
-            let _ = live.client.try_unsubscribe(filter);
+    /// Subscribes to one more filter at QoS 1, on this connection and on every later one, until
+    /// [`unsubscribe`](Self::unsubscribe). It is answered by [`Notice::Subscribed`] or
+    /// [`Notice::SubscriptionRefused`], each time that it is made; a refused one is not made again.
+    ///
+    /// # Errors
+    /// It is no filter, or there are too many.
+    pub fn subscribe(&mut self, filter: &str) -> Result<(), SubscribeError> {
+        if !options::is_filter(filter) {
+            return Err(SubscribeError::Filter(filter.to_owned()));
         }
+        if !self.subscribing.want(filter) {
+            return Err(SubscribeError::TooMany);
+        }
+        self.ask_subscriptions();
+        Ok(())
+    }
+
+    /// Ends a subscription, whoever made it: one of [`subscribe`](Self::subscribe), one that the broker kept with the
+    /// session, or on the connection that stands one of the settings', which the next connection has again. What is on
+    /// its way still comes.
+    pub fn unsubscribe(&mut self, filter: &str) {
+        // The next connection has the settings' filters whatever is said before it.
+        if self.live.is_some() || !self.subscriptions.iter().any(|own| own == filter) {
+            self.subscribing.end(filter);
+            self.ask_subscriptions();
+        }
+    }
+
+    fn ask_subscriptions(&mut self) {
+        let Some(live) = &self.live else { return };
+        // They fail only when the connection has ended.
+        let _ = match self.subscribing.next_request() {
+            Some(Request::Subscribe(filter)) => live.client.try_subscribe(filter, QoS::AtLeastOnce),
+            Some(Request::Unsubscribe(filter)) => live.client.try_unsubscribe(filter),
+            None => Ok(()),
+        };
     }
 
     /// The number of the connection that stands, as the owner knows it.
@@ -246,7 +307,8 @@ impl Session {
     }
 
     /// Says goodbye after everything published and acknowledged before has been written, so
-    /// that the broker does not publish the will, and ends the session. Notices that come
+    /// that the broker does not publish the will, and ends the session; what was subscribed to beyond the settings
+    /// ends with it, as far as there is room for that. Notices that come
     /// meanwhile are lost: await what matters before. Takes no longer than `limit`.
     ///
     /// # Errors
@@ -254,6 +316,11 @@ impl Session {
     pub async fn disconnect(mut self, limit: Duration) -> Result<(), DisconnectError> {
         // Nothing must wait for room that nobody makes any more.
         self.events.close();
+        if let Some(live) = &self.live {
+            for filter in self.subscribing.all() {
+                let _ = live.client.try_unsubscribe(filter.clone());
+            }
+        }
         self.orders.send_modify(|orders| orders.stop = true);
         timeout(limit, self.driver.value()).await.unwrap_or(Err(DisconnectError::TimedOut))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Qos, Received, Settings};
+use radar_link::mqtt::{Delivery, Message, Notice, PublishError, Qos, Received, Settings, SubscribeError};
 use tokio::time::timeout;
 
 use crate::broker::{Broker, client};
@@ -380,4 +380,80 @@ async fn an_owner_that_does_not_look_loses_nothing_of_quality_1() {
         }
     }
     assert!(reader.dropped() > 0 && reader.dropped() + loose == 600, "{} {loose}", reader.dropped());
+}
+
+// PS4
+#[tokio::test]
+async fn a_further_subscription_comes_and_goes_and_is_made_anew_on_every_connection() {
+    let broker = Broker::start().await;
+    let mut reader = start(listener(&broker, "reader", "always"));
+    subscribed(&mut reader).await;
+    let mut writer = start(broker.client("writer"));
+    connected(&mut writer).await;
+    let answered = |notice| match notice {
+        Notice::Subscribed { filter } => Some(filter),
+        _ => None,
+    };
+    for wrong in ["", "a/#/b"] {
+        assert_eq!(reader.subscribe(wrong), Err(SubscribeError::Filter(wrong.to_owned())));
+    }
+    for filter in ["more/1", "more/2"] {
+        reader.subscribe(filter).unwrap();
+    }
+    assert_eq!(until(&mut reader, answered).await, "more/1");
+    assert_eq!(until(&mut reader, answered).await, "more/2");
+    for (key, topic) in ["more/1", "always", "more/2"].into_iter().enumerate() {
+        writer.publish(key as u64, message(topic, "x")).unwrap();
+        assert_eq!(delivered(&mut writer).await, (key as u64, Delivery::Accepted));
+        assert_eq!(received(&mut reader).await.topic, topic);
+    }
+    // One that has ended is not there again.
+    reader.unsubscribe("more/1");
+    reader.raise(reader.number().unwrap());
+    disconnected(&mut reader).await;
+    let mut again = [until(&mut reader, answered).await, until(&mut reader, answered).await];
+    again.sort();
+    assert_eq!(again, ["always", "more/2"]);
+    writer.publish(9, message("more/1", "x")).unwrap();
+    assert_eq!(delivered(&mut writer).await, (9, Delivery::NoSubscriber));
+}
+
+// PS4: a bridge that was killed while it followed a log.
+#[tokio::test]
+async fn a_subscription_that_the_broker_kept_of_an_earlier_life_can_be_ended() {
+    let broker = Broker::start().await;
+    let settings = Settings {
+        clean_start: false,
+        session_expiry: Duration::from_secs(600),
+        ..listener(&broker, "reader", "always")
+    };
+    let mut reader = start(settings.clone());
+    subscribed(&mut reader).await;
+    reader.subscribe("left").unwrap();
+    subscribed(&mut reader).await;
+    drop(reader);
+    let mut writer = start(broker.client("writer"));
+    connected(&mut writer).await;
+    writer.publish(1, message("left", "x")).unwrap();
+    assert_eq!(delivered(&mut writer).await, (1, Delivery::Accepted));
+    let mut reader = start(settings);
+    assert_eq!(received(&mut reader).await.topic, "left");
+    reader.unsubscribe("left");
+    let unheard = async {
+        loop {
+            writer.publish(2, message("left", "x")).unwrap();
+            if delivered(&mut writer).await == (2, Delivery::NoSubscriber) {
+                break;
+            }
+        }
+    };
+    let taken = async {
+        loop {
+            reader.next().await;
+        }
+    };
+    tokio::select! {
+        ended = timeout(DEADLINE, unheard) => ended.expect("the end of the subscription"),
+        () = taken => {}
+    }
 }

@@ -75,6 +75,25 @@ async fn they_are_read_by_agent_and_time_as_they_were_given() {
     assert_eq!(names(Some("nobody"), None), "");
 }
 
+// E5
+#[tokio::test]
+async fn the_newest_are_told_first_and_one_by_its_name() {
+    let room = Room::new();
+    let (store, _) = room.open();
+    let of = |jti: &str, agent: &str| CommandRow { agent: agent_id(agent), ..under_way(jti) };
+    commit(&store, [of("1-a", "pi"), of("2-b", "attic"), of("3-c", "pi")].map(write).into()).await;
+    let reader = room.reader();
+    let names = |agent: Option<&str>, before, limit| {
+        let rows = reader.newest_commands(agent.map(agent_id).as_ref(), before, limit).unwrap();
+        rows.into_iter().map(|row| row.jti).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(None, None, 2), "3-c 2-b");
+    assert_eq!(names(None, Some("2-b"), 9), "1-a");
+    assert_eq!(names(Some("pi"), None, 9), "3-c 1-a");
+    assert_eq!(reader.command("2-b").unwrap(), Some(of("2-b", "attic")));
+    assert_eq!(reader.command("2").unwrap(), None);
+}
+
 // E6
 #[tokio::test]
 async fn they_outlive_their_agent_and_go_when_they_are_too_old() {

@@ -55,6 +55,43 @@ async fn what_arrives_can_be_followed() {
     assert!(room.reader().last_arrival().unwrap() > new[0].arrival);
 }
 
+// PS1
+#[tokio::test]
+async fn the_newest_events_of_one_or_all_are_told_as_they_arrived() {
+    let room = Room::new();
+    let (store, _) = room.open();
+    let mut writes = vec![agent("pi"), agent("attic")];
+    for number in 1..=3 {
+        writes.push(write("pi", plain(7, number, "start", Some(number as i64 * 1_000_000))));
+    }
+    writes.push(write("attic", plain(7, 1, "die", Some(9_000_000))));
+    commit(&store, writes).await;
+    let reader = room.reader();
+    let read = |wanted: &Wanted, limit| -> Vec<String> {
+        let found = reader.newest_events(wanted, limit).unwrap();
+        found.iter().map(|(agent, stored)| format!("{agent} {}", text(&stored.event))).collect()
+    };
+    let pi = Wanted { agent: Some(agent_id("pi")), ..Wanted::default() };
+    assert_eq!(read(&Wanted::default(), 2), ["pi start 7/3", "attic die 7/1"]);
+    assert_eq!(read(&pi, 2), ["pi start 7/2", "pi start 7/3"]);
+    assert_eq!(read(&Wanted { since: Some(3), ..pi.clone() }, 9), ["pi start 7/3"]);
+    let all = reader.newest_events(&Wanted::default(), 9).unwrap();
+    let after = |at: usize| Some(Arrival::of(all[at].1.arrival.number()));
+    assert_eq!(read(&Wanted { after: after(0), ..pi.clone() }, 1), ["pi start 7/2"]);
+    assert_eq!(read(&Wanted { after: after(3), ..Wanted::default() }, 9), [""; 0]);
+    for (container, count) in [("nobody", 0), ("070708", 0)] {
+        let wanted = Wanted { container: Some(container.into()), ..Wanted::default() };
+        assert_eq!(read(&wanted, 9).len(), count, "{container}");
+    }
+    if let Some(id) = all[0].1.event.id {
+        let (whole, begins) = (id.to_string(), id.short());
+        for container in [whole, begins] {
+            let wanted = Wanted { container: Some(container.into()), ..pi.clone() };
+            assert_eq!(read(&wanted, 9).len(), 3);
+        }
+    }
+}
+
 // RR13
 #[tokio::test]
 async fn agents_and_accounts_are_shown_without_secrets() {
