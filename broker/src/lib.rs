@@ -5,7 +5,8 @@
 //! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
 //! end. `store` is the only room with
 //! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
-//! commands are asked for. [`cli`] is what a person types.
+//! commands are asked for. [`cli`] is what a person types
+//! beside the broker, [`radar`] what they type anywhere else.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,11 +26,15 @@ mod http;
 mod instance;
 mod key;
 mod metrics;
+pub mod radar;
 pub mod relay;
+mod sentence;
 pub mod settings;
 mod shell;
 pub mod store;
+mod text;
 pub mod upstream;
+mod when;
 
 pub use http::{ListenError, listen};
 pub use settings::Settings;
@@ -42,6 +47,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that the program was built from, where the build says so (`RADAR_COMMIT`).
 pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
+
+/// The version and the commit, as `--version` of both programs shows them.
+fn version() -> String {
+    match COMMIT {
+        Some(commit) => format!("{VERSION} ({commit})"),
+        None => VERSION.to_owned(),
+    }
+}
 
 /// Runs the bridge until `shutdown` ends: opens what `BRIDGE_LISTEN` names, then [`serve`].
 ///
