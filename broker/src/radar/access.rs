@@ -104,8 +104,7 @@ fn from_file(file: &Path, origin: &str) -> Result<Secret, Failure> {
         fs::File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
         Ok(text)
     };
-    let text =
-        read().map_err(|error| Failure::NoKey(format!("{origin}: cannot read {}: {error}", file.display())))?;
+    let text = read().map_err(|error| Failure::NoKey(format!("{origin}: cannot read {}: {error}", file.display())))?;
     checked(&text, &format!("{origin}: {}", file.display()))
 }
 
@@ -121,7 +120,9 @@ fn checked(text: &str, origin: &str) -> Result<Secret, Failure> {
     if fits {
         Ok(Secret::new(key))
     } else {
-        Err(Failure::NoKey(format!("{origin} holds no key of the bridge (radar_… as `radar-bridge api-key create` prints it)")))
+        Err(Failure::NoKey(format!(
+            "{origin} holds no key of the bridge (radar_… as `radar-bridge api-key create` prints it)"
+        )))
     }
 }
 
@@ -180,7 +181,10 @@ mod tests {
             let error = find(&AccessArguments::default(), set).unwrap_err();
             assert!(error.to_string().contains(expect), "{error}");
             assert_eq!(error.exit() as u8, exit, "{error}");
-            assert!(!format!("{error} {error:?}").contains("AAAA") && !error.to_string().contains("hunter2"), "{error}");
+            assert!(
+                !format!("{error} {error:?}").contains("AAAA") && !error.to_string().contains("hunter2"),
+                "{error}"
+            );
         }
     }
 

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use radar_wire::topic::AgentId;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::{Acting, Containers};
+use super::act::Act;
+use super::arguments::Acting;
 use super::bars::Bars;
 use super::client::Client;
 use super::ending::{End, Ending, News, Progress};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::following::follow;
-use super::order::{Order, Verb};
+use super::order::Verb;
 use super::screen::Screen;
 use super::show::stores;
 use crate::text::lines;
@@ -23,46 +23,6 @@ use crate::text::lines;
 const BESIDE: usize = 8;
 /// How long a command is worth something, unless told otherwise.
 pub(super) const VALID: Duration = Duration::from_secs(60);
-
-/// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Act {
-    /// What people call it.
-    pub name: String,
-    order: Order,
-    /// It may take minutes, and tells how far it is.
-    long: bool,
-}
-
-impl Act {
-    /// Something that is done at once, or not at all.
-    pub(super) fn short(name: impl ToString, order: Order) -> Self {
-        Self { name: name.to_string(), order, long: false }
-    }
-
-    /// Something that takes its time.
-    pub(super) fn long(name: impl ToString, order: Order) -> Self {
-        Self { long: true, ..Self::short(name, order) }
-    }
-
-    /// The same act on each of the containers.
-    pub(super) fn each(containers: &Containers, action: &str, fill: impl Fn(Order) -> Order) -> Vec<Self> {
-        let act = |target: &super::target::Target| {
-            let order = Order::act(&target.agent, ["containers", &target.container, action]);
-            Self::short(target, fill(order))
-        };
-        containers.targets.iter().map(act).collect()
-    }
-
-    /// The removal of each of these.
-    pub(super) fn removals(agent: &AgentId, kind: &str, names: &[String], force: bool) -> Vec<Self> {
-        let act = |name: &String| {
-            let order = Order::delete(agent, [kind, name]).maybe("force", force.then_some("true"));
-            Self::short(format!("{agent}: {}", lines(name)), order)
-        };
-        names.iter().map(act).collect()
-    }
-}
 
 /// Has it all done.
 pub(super) async fn perform(
@@ -134,10 +94,7 @@ pub(super) fn left() -> Failure {
 /// Follows something that takes its time.
 async fn watch(client: &Client, act: &Act, jti: &str, screen: &mut Screen<'_>) -> Result<Ending, Failure> {
     let mut bars = Bars::on(screen);
-    let ending = follow(client, jti, |news| {
-        progress(&act.name, jti, news, &mut bars, screen)
-    })
-    .await;
+    let ending = follow(client, jti, |news| progress(&act.name, jti, news, &mut bars, screen)).await;
     bars.end(&act.name);
     ending
 }
@@ -184,7 +141,12 @@ fn tell(act: &Act, jti: Option<&str>, ending: &Ending, screen: &mut Screen<'_>) 
         }
         End::Unchanged => screen.print(&format!("{}: unchanged, it was so already\n", act.name))?,
         End::Failed | End::Refused | End::Unknown => {
-            screen.note(&format!("{}: {}{}", act.name, ending.state(), if reason.is_empty() { reason } else { format!(": {reason}") }));
+            screen.note(&format!(
+                "{}: {}{}",
+                act.name,
+                ending.state(),
+                if reason.is_empty() { reason } else { format!(": {reason}") }
+            ));
         }
     }
     Ok(ending.exit())

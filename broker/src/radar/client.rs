@@ -48,7 +48,8 @@ impl Client {
     pub(super) fn new(access: &Access) -> Result<Self, Failure> {
         let unusable = |what: &str| Failure::Usage(format!("{what} cannot be sent in a request"));
         let mut headers = HeaderMap::new();
-        let mut key = HeaderValue::from_str(&format!("Bearer {}", access.key.expose())).map_err(|_| unusable("the key"))?;
+        let mut key =
+            HeaderValue::from_str(&format!("Bearer {}", access.key.expose())).map_err(|_| unusable("the key"))?;
         key.set_sensitive(true);
         headers.insert(AUTHORIZATION, key);
         if let Some(name) = &access.name {

@@ -41,8 +41,16 @@ impl Exit {
     pub(super) fn of_word(word: &str) -> Option<Self> {
         Some(match word {
             "not-found" | "unknown-agent" => Self::NotFound,
-            "policy" | "protected" | "busy" | "ambiguous" | "unknown-command" | "built-in" | "bad-request" | "method"
-            | "unknown-path" | "agent-takes-no-commands" => Self::Refused,
+            "policy"
+            | "protected"
+            | "busy"
+            | "ambiguous"
+            | "unknown-command"
+            | "built-in"
+            | "bad-request"
+            | "method"
+            | "unknown-path"
+            | "agent-takes-no-commands" => Self::Refused,
             "conflict" | "denied" | "agent-away" | "bridge-trouble" | "engine" => Self::Failed,
             "timed-out" | "unknown" | "no-outcome" | "interrupted" => Self::Unknown,
             "unauthorized" | "forbidden" => Self::Unauthorized,

@@ -109,7 +109,9 @@ impl Problem {
                 "the bridge does not know this key; make one with `radar-bridge api-key create` beside the bridge, and put it \
                  into ~/.config/radar/key",
             ),
-            "forbidden" => Some("this key may not do this; `radar-bridge api-key create --scope operate|admin` makes one that may"),
+            "forbidden" => {
+                Some("this key may not do this; `radar-bridge api-key create --scope operate|admin` makes one that may")
+            }
             "unknown-path" => Some("the bridge is of another version than this program"),
             "agent-away" => Some("`radar agents` shows when it was last heard"),
             "too-many-streams" => Some("others follow already as much as the bridge gives; try again later"),
@@ -138,7 +140,8 @@ mod tests {
     use super::*;
 
     fn problem(status: u16, code: &str, detail: &str) -> Failure {
-        let body = serde_json::json!({"type": "about:blank", "title": "x", "status": status, "detail": detail, "code": code});
+        let body =
+            serde_json::json!({"type": "about:blank", "title": "x", "status": status, "detail": detail, "code": code});
         Failure::Problem(Problem::read(status, body.to_string().as_bytes()).unwrap())
     }
 
@@ -198,7 +201,10 @@ mod tests {
     #[test]
     fn a_problem_is_one_sentence_and_harmless() {
         for (failure, expect) in [
-            (problem(404, "not-found", "not-found: no container is called web"), "not-found: no container is called web"),
+            (
+                problem(404, "not-found", "not-found: no container is called web"),
+                "not-found: no container is called web",
+            ),
             (problem(409, "conflict", "the name is taken"), "conflict: the name is taken"),
             (problem(500, "x\u{1b}[2J", "y\u{9b}"), "x\u{fffd}[2J: y\u{fffd}"),
             (problem(504, "no-outcome", "no-outcome"), "no-outcome"),

@@ -3,10 +3,18 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::acting::left;
 use super::client::{Client, Listening};
-use super::ending::{Ending, News};
+use super::ending::{Ending, News, Progress};
+use super::exit::Exit;
 use super::failure::Failure;
 use super::order::Order;
+use super::screen::Screen;
+use super::show::history;
+use crate::text::{lines, plain, pretty};
 
 /// For how long a bridge may be away.
 const AWAY: Duration = Duration::from_secs(300);
@@ -49,7 +57,10 @@ pub(super) async fn follow(
         let got = match client.listen(&Order::get(["commands", jti, "outcomes"])).await {
             Ok(mut stream) => until_lost(&mut stream, &mut last, &mut attempts, &mut tell).await,
             // As many follow as the bridge has places for: ask now and then.
-            Err(failure) if failure.word() == Some("too-many-streams") => look(client, jti, &mut last, &mut tell).await,
+            Err(failure) if failure.word() == Some("too-many-streams") => {
+                attempts = Attempts::new();
+                look(client, jti, &mut last, &mut tell).await
+            }
             Err(failure) => Err(failure),
         };
         match got {
@@ -60,7 +71,8 @@ pub(super) async fn follow(
             Err(failure) => return Err(failure),
         }
         let Some(pause) = attempts.pause() else {
-            let text = format!("the bridge tells nothing more of command {jti}; `radar command {jti}` shows how it goes");
+            let text =
+                format!("the bridge tells nothing more of command {jti}; `radar command {jti}` shows how it goes");
             return Err(Failure::Open(text));
         };
         tokio::time::sleep(pause).await;
@@ -109,6 +121,54 @@ fn take(
     let ending = news.ending();
     *last = Some(news);
     Ok(ending)
+}
+
+/// Shows how a command goes.
+pub(super) async fn show(
+    client: &Client,
+    jti: &str,
+    no_wait: bool,
+    screen: &mut Screen<'_>,
+    stop: &CancellationToken,
+) -> Result<Exit, Failure> {
+    let work = async {
+        let command: Value = client.read(&Order::get(["commands", jti])).await?;
+        let news: News = serde_json::from_value(command.clone()).unwrap_or_default();
+        if no_wait || news.ending().is_some() {
+            if screen.json {
+                screen.json(&command)?;
+            } else {
+                screen.print(&(history::command(&command) + "\n"))?;
+                result_of(&news, screen)?;
+            }
+            return Ok(news.ending().map_or(Exit::Done, |ending| ending.exit()));
+        }
+        if !screen.json {
+            screen.print(&(history::command(&command) + "\n"))?;
+        }
+        let ending = follow(client, jti, |news| {
+            if screen.json {
+                let News { state, reason, result } = news;
+                let line = json!({ "command": jti, "state": state, "reason": reason, "result": result });
+                return screen.json(&line);
+            }
+            let reason = news.reason.as_deref().map(|it| format!(": {}", lines(it))).unwrap_or_default();
+            let state = plain(&news.state);
+            let step = Progress::of(news).map(|it| format!("  {}", it.text)).unwrap_or_default();
+            screen.print(&format!("{state}{reason}{step}\n"))?;
+            if news.ending().is_some() { result_of(news, screen) } else { Ok(()) }
+        })
+        .await?;
+        Ok(ending.exit())
+    };
+    stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(left()))
+}
+
+fn result_of(news: &News, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    match &news.result {
+        None | Some(Value::Null) => Ok(()),
+        Some(result) => screen.print(&(pretty(result) + "\n")),
+    }
 }
 
 #[cfg(test)]

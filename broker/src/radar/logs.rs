@@ -148,11 +148,8 @@ impl View {
         if screen.json {
             return screen.json(piece);
         }
-        let (escape, to) = if piece.stream == "stderr" {
-            (&mut self.err, &mut screen.err)
-        } else {
-            (&mut self.out, &mut screen.out)
-        };
+        let (escape, to) =
+            if piece.stream == "stderr" { (&mut self.err, &mut screen.err) } else { (&mut self.out, &mut screen.out) };
         match escape {
             Some(escape) => to.write_all(escape.feed(&piece.text).as_bytes())?,
             None => to.write_all(piece.text.as_bytes())?,

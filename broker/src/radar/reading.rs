@@ -61,7 +61,8 @@ pub(super) async fn containers(
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let mut order = Order::get(["containers"]).maybe("agent", agent).asking("limit", PAGE).maybe("after", after.as_ref());
+        let mut order =
+            Order::get(["containers"]).maybe("agent", agent).asking("limit", PAGE).maybe("after", after.as_ref());
         for label in labels {
             order = order.asking("label", label);
         }
@@ -139,7 +140,8 @@ pub(super) async fn audit(
     let mut before: Option<String> = None;
     while all.len() < most {
         let limit = PAGE.min(most - all.len());
-        let order = Order::get(["commands"]).maybe("agent", agent).asking("limit", limit).maybe("before", before.as_ref());
+        let order =
+            Order::get(["commands"]).maybe("agent", agent).asking("limit", limit).maybe("before", before.as_ref());
         let mut page = client.read(&order).await?;
         let Some(Value::Array(commands)) = page.get_mut("commands").map(Value::take) else { break };
         let last = commands.last().and_then(|command| command.get("command")?.as_str()).map(str::to_owned);

@@ -71,7 +71,9 @@ mod tests {
         let target: Target = "pi-kitchen/nginx.1".parse().unwrap();
         assert_eq!((target.agent.to_string().as_str(), target.container.as_str()), ("pi-kitchen", "nginx.1"));
         assert_eq!(target.to_string(), "pi-kitchen/nginx.1");
-        for text in ["", "pi", "pi/", "/web", "pi//web", "pi/a/b", "pi/..", "pi/.", "p i/web", "pi/we b", "pi/we\u{1b}b"] {
+        for text in
+            ["", "pi", "pi/", "/web", "pi//web", "pi/a/b", "pi/..", "pi/.", "p i/web", "pi/we b", "pi/we\u{1b}b"]
+        {
             assert_eq!(text.parse::<Target>(), Err(TargetError), "{text:?}");
         }
         assert_eq!("pi".parse::<Scope>().unwrap().container, None);

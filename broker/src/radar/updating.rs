@@ -1,7 +1,5 @@
 //! Updates containers, in waves where there are many: which ones, whether it is meant, and then wave by wave.
 
-use std::collections::BTreeMap;
-
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value, json};
@@ -23,7 +21,7 @@ use super::show::agents::Agent;
 use super::show::containers::Container;
 use super::target::Target;
 use super::waves::{Effect, Ended, Fate, Item, Rollout};
-use crate::text::{columns, lines};
+use crate::text::{columns, lines, plain};
 
 /// Progress that waits to be shown; what finds no room is shown by the one after it.
 const QUEUE: usize = 256;
@@ -44,7 +42,9 @@ pub(super) async fn update(
 ) -> Result<Exit, Failure> {
     let asks = update.all && !update.yes && !update.dry_run;
     if asks && !screen.terminal.input {
-        return Err(Failure::Usage("update --all asks before it begins, and here is nobody to ask: add --yes".to_owned()));
+        return Err(Failure::Usage(
+            "update --all asks before it begins, and here is nobody to ask: add --yes".to_owned(),
+        ));
     }
     let (targets, without) =
         if update.all { select(client, update).await? } else { (update.targets.clone(), Vec::new()) };
@@ -165,10 +165,13 @@ async fn roll(
             return Ok(());
         }
         tokio::select! {
-            // What was told before the end is shown before it.
             biased;
             Some(Step { name, jti, news }) = told.recv() => progress(&name, &jti, &news, &mut bars, screen)?,
             Some((index, jti, ended)) = running.next() => {
+                // What was told before the end is shown before it.
+                while let Ok(Step { name, jti, news }) = told.try_recv() {
+                    progress(&name, &jti, &news, &mut bars, screen)?;
+                }
                 rollout.handle_ended(index, ended);
                 let item = &rollout.items()[index];
                 bars.end(&item.target.to_string());
@@ -247,21 +250,14 @@ fn summarize(rollout: &Rollout, update: &Update, screen: &mut Screen<'_>) -> Res
             rollout.counts().into_iter().map(|(word, count)| (word.replace(' ', "_"), count.into())).collect();
         return screen.json(&json!({ "summary": counts }));
     }
-    let mut by_name = BTreeMap::new();
-    for item in rollout.items().iter().filter(|item| !matches!(item.fate, Fate::Planned(_))) {
-        let row = [item.target.to_string(), item.fate.word().to_owned(), crate::text::plain(item.fate.why())];
-        by_name.insert(item.target.clone(), row);
-    }
     if rollout.items().len() < 2 {
-        // It was told already; one that is under way was not.
+        // It was told already.
         return Ok(());
     }
-    let rows: Vec<_> = by_name.into_values().collect();
-    let table = if update.dry_run || rows.is_empty() {
-        String::new()
-    } else {
-        format!("\n{}", columns(["CONTAINER", "RESULT", "WHY"], &rows))
-    };
+    let row = |item: &Item| [item.target.to_string(), item.fate.word().to_owned(), plain(item.fate.why())];
+    let rows: Vec<_> = rollout.items().iter().map(row).collect();
+    let table =
+        if update.dry_run { String::new() } else { format!("\n{}", columns(["CONTAINER", "RESULT", "WHY"], &rows)) };
     screen.print(&format!("{table}{}\n", rollout.summary()))
 }
 

@@ -193,9 +193,8 @@ pub(super) async fn events(
     screen: &mut Screen<'_>,
     stop: &CancellationToken,
 ) -> Result<Exit, Failure> {
-    let base = Order::get(["events"])
-        .maybe("agent", events.agent.as_ref())
-        .maybe("container", events.container.as_ref());
+    let base =
+        Order::get(["events"]).maybe("agent", events.agent.as_ref()).maybe("container", events.container.as_ref());
     let most = events.most.unwrap_or(if events.follow { 10 } else { 100 });
     let history = base.clone().maybe("since", events.since.map(moment)).asking("limit", most);
     let work = async {

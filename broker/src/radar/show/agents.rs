@@ -106,7 +106,7 @@ fn row(agent: &Agent, now: i64) -> [String; 8] {
         || "?".to_owned(),
         |engine| {
             let unreachable = if engine.answers { "" } else { ", unreachable" };
-            plain(format!("{} {}{unreachable}", engine.kind, engine.version).trim())
+            plain(format!("{} {}", engine.kind, engine.version).trim()) + unreachable
         },
     );
     let allows = if agent.commands { plain(&agent.allows.join(",")) } else { "takes no commands".to_owned() };

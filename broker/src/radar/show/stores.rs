@@ -35,13 +35,7 @@ pub(in crate::radar) fn images(result: &Value, now: i64) -> String {
     for image in entries::<Image>(result, "images") {
         let names = if image.tags.is_empty() { vec!["(no name)".to_owned()] } else { image.tags.clone() };
         for name in names {
-            rows.push([
-                plain(&name),
-                short(&image.id),
-                size(image.size),
-                age(image.created, now),
-                used(image.in_use),
-            ]);
+            rows.push([plain(&name), short(&image.id), size(image.size), age(image.created, now), used(image.in_use)]);
         }
     }
     rows.sort_unstable();
@@ -172,7 +166,8 @@ mod tests {
             networks(&result, 0),
             "NETWORK  ID   DRIVER  SCOPE  INTERNAL  CREATED\nfront    abc  bridge  local  yes       ?\n"
         );
-        let result = json!({"volumes": [{"name": "data", "driver": "local", "size": 5, "in_use": false, "created": 0}]});
+        let result =
+            json!({"volumes": [{"name": "data", "driver": "local", "size": 5, "in_use": false, "created": 0}]});
         assert_eq!(
             volumes(&result, 1000),
             "VOLUME  DRIVER  SIZE  CREATED  IN USE\ndata    local   5 B   1 s ago  no\n"

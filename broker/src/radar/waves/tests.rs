@@ -47,12 +47,9 @@ fn failed() -> [Ended; 1] {
 // DM9
 #[test]
 fn those_of_one_wave_go_beside_each_other_and_the_next_begins_when_all_have_ended() {
-    for (size, expect) in [
-        (1, "1:[a]2:[b]3:[c]4:[d]5:[e]"),
-        (2, "1:[a b]2:[c d]3:[e]"),
-        (5, "1:[a b c d e]"),
-        (9, "1:[a b c d e]"),
-    ] {
+    for (size, expect) in
+        [(1, "1:[a]2:[b]3:[c]4:[d]5:[e]"), (2, "1:[a b]2:[c d]3:[e]"), (5, "1:[a b c d e]"), (9, "1:[a b c d e]")]
+    {
         let mut rollout = rollout("a b c d e", size, false);
         assert_eq!(play(&mut rollout, &[]), expect, "waves of {size}");
         assert_eq!(rollout.summary(), "5 containers: 5 updated");
