@@ -55,7 +55,7 @@ impl Access {
             }
             (None, Some(file), None) => from_file(Path::new(&file), "RADAR_KEY_FILE")?,
             (None, None, Some(key)) => checked(&key, "RADAR_KEY")?,
-            (None, None, None) => from_home(&env)?,
+            (None, None, None) => from_home(env)?,
         };
         Ok(Self { url, key, name })
     }
@@ -166,7 +166,8 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let root = room.path().to_str().unwrap();
         let long = format!("{KEY}x");
-        let cases: [(&[(&str, &str)], &str, u8); 9] = [
+        type Set<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Set<'_>, &str, u8); 9] = [
             (&[("HOME", root)], "radar-bridge api-key create", 6),
             (&[], "radar-bridge api-key create", 6),
             (&[("RADAR_KEY_FILE", "/nowhere/key")], "RADAR_KEY_FILE: cannot read /nowhere/key", 6),
