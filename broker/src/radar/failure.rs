@@ -5,6 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::exit::Exit;
+use super::show::Unreadable;
 use crate::text::lines;
 
 /// What stands between a question and its answer.
@@ -25,6 +26,9 @@ pub(super) enum Failure {
     /// Somebody answers who is not the bridge's API.
     #[error("{url} does not answer as the bridge's API does (status {status}); is RADAR_URL (--url) right?")]
     Foreign { url: String, status: u16 },
+    /// It does, but not as the contract has it.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The bridge says why not.
     #[error("{0}")]
     Problem(Problem),
@@ -48,7 +52,7 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Refused,
             Self::NoKey(_) => Exit::Unauthorized,
-            Self::Unreachable { .. } | Self::Lost(_) | Self::Foreign { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Foreign { .. } | Self::Unreadable(_) => Exit::Unreachable,
             Self::Problem(problem) => problem.exit(),
             Self::Open(_) => Exit::Unknown,
             Self::NotFound(_) => Exit::NotFound,

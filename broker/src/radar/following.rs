@@ -133,18 +133,18 @@ pub(super) async fn show(
 ) -> Result<Exit, Failure> {
     let work = async {
         let command: Value = client.read(&Order::get(["commands", jti])).await?;
-        let news: News = serde_json::from_value(command.clone()).unwrap_or_default();
+        let news: News = serde_json::from_value(command.clone()).map_err(|error| Failure::Lost(error.to_string()))?;
         if no_wait || news.ending().is_some() {
             if screen.json {
                 screen.json(&command)?;
             } else {
-                screen.print(&(history::command(&command) + "\n"))?;
+                screen.print(&(history::command(&command)? + "\n"))?;
                 result_of(&news, screen)?;
             }
             return Ok(news.ending().map_or(Exit::Done, |ending| ending.exit()));
         }
         if !screen.json {
-            screen.print(&(history::command(&command) + "\n"))?;
+            screen.print(&(history::command(&command)? + "\n"))?;
         }
         let ending = follow(client, jti, |news| {
             if screen.json {

@@ -22,7 +22,7 @@ const PAGE: usize = 1000;
 /// All agents.
 pub(super) async fn agents(client: &Client, screen: &mut Screen<'_>, now: i64) -> Result<(), Failure> {
     let document = client.read(&Order::get(["agents"])).await?;
-    if screen.json { screen.json(&document) } else { screen.print(&show::agents::table(&document, now)) }
+    if screen.json { screen.json(&document) } else { screen.print(&show::agents::table(&document, now)?) }
 }
 
 /// Containers, and the agents that tell how fresh they are.
@@ -33,16 +33,18 @@ pub(super) async fn ps(client: &Client, ps: &Ps, screen: &mut Screen<'_>, now: i
     }
     let mut containers = containers(client, ps.agent.as_ref(), &ps.label).await?;
     let wanted = Wanted { all: ps.all, states: ps.state.clone() };
-    containers.retain(|container| wanted.has(container));
+    let wanted = containers.iter().map(|it| wanted.has(it)).collect::<Result<Vec<_>, _>>()?;
+    let mut wanted = wanted.into_iter();
+    containers.retain(|_| wanted.next() == Some(true));
     if screen.json {
         return screen.json(&json!({ "containers": containers }));
     }
-    screen.print(&show::containers::table(&containers, &agents, now))
+    screen.print(&show::containers::table(&containers, &agents, now)?)
 }
 
 /// All agents, by id.
 pub(super) async fn fleet(client: &Client) -> Result<BTreeMap<String, Agent>, Failure> {
-    Ok(show::agents::agents(&client.read(&Order::get(["agents"])).await?))
+    Ok(show::agents::agents(&client.read(&Order::get(["agents"])).await?)?)
 }
 
 /// That the agent is one of them.
@@ -102,9 +104,9 @@ pub(super) async fn store(
 ) -> Result<(), Failure> {
     let result = result(client.read(&Order::of_agent(agent, [kind.word()])).await?);
     let text = match kind {
-        Kind::Images => show::stores::images(&result, now),
-        Kind::Networks => show::stores::networks(&result, now),
-        Kind::Volumes | Kind::Containers => show::stores::volumes(&result, now),
+        Kind::Images => show::stores::images(&result, now)?,
+        Kind::Networks => show::stores::networks(&result, now)?,
+        Kind::Volumes | Kind::Containers => show::stores::volumes(&result, now)?,
     };
     list(&result, &text, screen)
 }
@@ -159,8 +161,10 @@ pub(super) async fn audit(
     if all.is_empty() {
         return screen.print("No command was given.\n");
     }
-    let lines: String = all.iter().map(|command| show::history::command(command) + "\n").collect();
-    screen.print(&lines)
+    for command in &all {
+        screen.print(&(show::history::command(command)? + "\n"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

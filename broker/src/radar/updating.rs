@@ -77,6 +77,7 @@ async fn select(client: &Client, update: &Update) -> Result<(Vec<Target>, Vec<(T
         known(&agents, agent)?;
         found.extend(containers(client, Some(agent), &update.label).await?);
     }
+    let found = found.iter().map(Container::of).collect::<Result<Vec<_>, _>>()?;
     let mut targets: Vec<_> = found.iter().filter_map(target).collect();
     targets.sort_unstable();
     targets.dedup();
@@ -90,9 +91,9 @@ async fn select(client: &Client, update: &Update) -> Result<(Vec<Target>, Vec<(T
     Ok((planned, without))
 }
 
-fn target(container: &Value) -> Option<Target> {
-    let container = Container::of(container);
-    format!("{}/{}", container.agent, container.name).parse().ok()
+fn target(container: &Container) -> Option<Target> {
+    let named = |name: &str| format!("{}/{name}", container.agent).parse().ok();
+    named(&container.name).or_else(|| named(&container.id))
 }
 
 /// Why nothing can be updated on a host, if so.

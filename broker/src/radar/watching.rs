@@ -87,7 +87,7 @@ async fn once(
     while let Some((agent, answer)) = answers.next().await {
         match answer {
             Ok(sample) => {
-                let found = board.take(agent.as_str(), &sample);
+                let found = board.take(agent.as_str(), &sample)?;
                 if screen.json {
                     screen.json(&of(agent, &sample))?;
                 }
@@ -132,7 +132,7 @@ async fn on_and_on(
         match news {
             None => return Ok(Exit::of_all(lost.into_values())),
             Some(Told::Sample(agent, sample)) => {
-                board.take(agent.as_str(), &sample);
+                board.take(agent.as_str(), &sample)?;
                 if screen.json {
                     screen.json(&of(&agent, &sample))?;
                 } else if !screen.terminal.out {
@@ -211,13 +211,13 @@ pub(super) async fn events(
         let document = client.read(&history).await?;
         let mut shown = Shown::default();
         for event in document.get("events").and_then(Value::as_array).into_iter().flatten() {
-            shown.is_new(event);
+            shown.is_new(history::id(event)?);
             print(event, screen)?;
         }
         while let Some(event) = stream.next().await? {
             if event.name == "event" {
                 let event = serde_json::from_str(&event.data).map_err(|error| Failure::Lost(error.to_string()))?;
-                if shown.is_new(&event) {
+                if shown.is_new(history::id(&event)?) {
                     print(&event, screen)?;
                 }
             }
@@ -228,7 +228,7 @@ pub(super) async fn events(
 }
 
 fn print(event: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    if screen.json { screen.json(event) } else { screen.print(&(history::event(event) + "\n")) }
+    if screen.json { screen.json(event) } else { screen.print(&(history::event(event)? + "\n")) }
 }
 
 /// The last events that were shown.
@@ -239,8 +239,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn is_new(&mut self, event: &Value) -> bool {
-        let id = history::id(event);
+    fn is_new(&mut self, id: history::EventId) -> bool {
         if !self.ids.insert(id.clone()) {
             return false;
         }
@@ -261,10 +260,10 @@ mod tests {
     #[test]
     fn an_event_is_new_once_and_memory_is_bounded() {
         let mut shown = Shown::default();
-        let event = |number: usize| json!({"agent": "pi", "epoch": 1, "sequence": number});
+        let event = |number: usize| (Some("pi".to_owned()), 1, number as u64);
         for number in 0..3 * REMEMBERED {
-            assert!(shown.is_new(&event(number)));
-            assert!(!shown.is_new(&event(number)));
+            assert!(shown.is_new(event(number)));
+            assert!(!shown.is_new(event(number)));
         }
         assert_eq!((shown.order.len(), shown.ids.len()), (REMEMBERED, REMEMBERED));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::entries;
+use super::{Unreadable, entries};
 use crate::text::{columns, plain};
 use crate::when;
 
@@ -66,15 +66,15 @@ impl Agent {
 }
 
 /// The agents of a document, by id.
-pub(in crate::radar) fn agents(document: &Value) -> BTreeMap<String, Agent> {
-    entries::<Agent>(document, "agents").into_iter().map(|agent| (agent.id.clone(), agent)).collect()
+pub(in crate::radar) fn agents(document: &Value) -> Result<BTreeMap<String, Agent>, Unreadable> {
+    Ok(entries::<Agent>(document, "agents")?.into_iter().map(|agent| (agent.id.clone(), agent)).collect())
 }
 
 /// The table, and their warnings below it.
-pub(in crate::radar) fn table(document: &Value, now: i64) -> String {
-    let agents = agents(document);
+pub(in crate::radar) fn table(document: &Value, now: i64) -> Result<String, Unreadable> {
+    let agents = agents(document)?;
     if agents.is_empty() {
-        return "No agent has been heard of yet.\n".to_owned();
+        return Ok("No agent has been heard of yet.\n".to_owned());
     }
     let rows: Vec<_> = agents.values().map(|agent| row(agent, now)).collect();
     let head = ["AGENT", "NAME", "STATE", "LAST HEARD", "CONTAINERS", "ENGINE", "VERSION", "ALLOWS"];
@@ -86,7 +86,7 @@ pub(in crate::radar) fn table(document: &Value, now: i64) -> String {
             before = "";
         }
     }
-    text
+    Ok(text)
 }
 
 fn row(agent: &Agent, now: i64) -> [String; 8] {
@@ -138,13 +138,13 @@ mod tests {
              "containers": {"running": 1, "stopped": 0}, "commands": false, "warnings": ["the clock is wrong"]},
         ]});
         assert_eq!(
-            table(&document, 61_000),
+            table(&document, 61_000).unwrap(),
             "AGENT  NAME     STATE           LAST HEARD  CONTAINERS                        ENGINE               VERSION  ALLOWS\n\
              attic           offline (lost)  1 min ago   1 running, 0 stopped, last known  podman, unreachable  ?        takes no commands\n\
              pi     Kitchen  online          3 s ago     2 running, 1 stopped              docker 27.1          0.1.0    observe,operate\n\
              \nattic: the clock is wrong\n"
         );
-        assert_eq!(table(&json!({"agents": []}), 0), "No agent has been heard of yet.\n");
+        assert_eq!(table(&json!({"agents": []}), 0).unwrap(), "No agent has been heard of yet.\n");
     }
 
     // E13
@@ -155,7 +155,7 @@ mod tests {
             {"id": hostile, "name": hostile, "reason": hostile, "version": hostile, "commands": true, "allows": [hostile],
              "engine": {"kind": hostile, "version": hostile}, "warnings": [hostile]},
         ]});
-        let text = table(&document, 0);
+        let text = table(&document, 0).unwrap();
         assert_eq!(text.matches(|c: char| c.is_control() && c != '\n').count(), 0, "{text:?}");
         assert_eq!(text.matches('\n').count(), 4, "{text:?}");
     }

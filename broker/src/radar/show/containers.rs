@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::agents::Agent;
-use super::part;
+use super::{Unreadable, part};
 use crate::text::{columns, plain};
 use crate::when;
 
@@ -40,7 +40,7 @@ struct Port {
 
 impl Container {
     /// Reads one.
-    pub(in crate::radar) fn of(value: &Value) -> Self {
+    pub(in crate::radar) fn of(value: &Value) -> Result<Self, Unreadable> {
         part(value)
     }
 
@@ -61,15 +61,20 @@ pub(in crate::radar) struct Wanted {
 
 impl Wanted {
     /// Whether this one is.
-    pub(in crate::radar) fn has(&self, value: &Value) -> bool {
-        let container = Container::of(value);
-        if self.states.is_empty() { self.all || container.runs() } else { self.states.contains(&container.state) }
+    pub(in crate::radar) fn has(&self, value: &Value) -> Result<bool, Unreadable> {
+        let container = Container::of(value)?;
+        let runs = self.all || container.runs();
+        Ok(if self.states.is_empty() { runs } else { self.states.contains(&container.state) })
     }
 }
 
 /// The table; `agents` say how fresh it is.
-pub(in crate::radar) fn table(containers: &[Value], agents: &BTreeMap<String, Agent>, now: i64) -> String {
-    let mut containers: Vec<_> = containers.iter().map(Container::of).collect();
+pub(in crate::radar) fn table(
+    containers: &[Value],
+    agents: &BTreeMap<String, Agent>,
+    now: i64,
+) -> Result<String, Unreadable> {
+    let mut containers = containers.iter().map(Container::of).collect::<Result<Vec<_>, _>>()?;
     containers.sort_unstable_by(|one, other| (&one.agent, &one.name).cmp(&(&other.agent, &other.name)));
     let rows: Vec<_> = containers
         .iter()
@@ -87,9 +92,9 @@ pub(in crate::radar) fn table(containers: &[Value], agents: &BTreeMap<String, Ag
         })
         .collect();
     if rows.is_empty() {
-        return "No container fits; with -a also those are shown that do not run.\n".to_owned();
+        return Ok("No container fits; with -a also those are shown that do not run.\n".to_owned());
     }
-    columns(["AGENT", "CONTAINER", "IMAGE", "STATE", "SINCE", "LAST HEARD", "PORTS"], &rows)
+    Ok(columns(["AGENT", "CONTAINER", "IMAGE", "STATE", "SINCE", "LAST HEARD", "PORTS"], &rows))
 }
 
 fn image(container: &Container) -> String {
@@ -145,6 +150,7 @@ mod tests {
             {"id": "attic", "online": false, "complete": true, "heard": 40_000},
             {"id": "shed", "online": true, "complete": true, "heard": 99_000, "engine": {"answers": false}},
         ]}))
+        .unwrap()
     }
 
     #[test]
@@ -163,7 +169,7 @@ mod tests {
                        {"private": 53, "public": 53, "ip": "10.0.0.1", "protocol": "udp"}]}),
         ];
         assert_eq!(
-            table(&containers, &fleet(), 100_000),
+            table(&containers, &fleet(), 100_000).unwrap(),
             "AGENT              CONTAINER  IMAGE       STATE             SINCE      LAST HEARD  PORTS\n\
              attic (offline)    new        a           created           1 min ago  1 min ago\n\
              attic (offline)    odd        a           running           ?          1 min ago   10.0.0.1:53->53/udp\n\
@@ -171,14 +177,14 @@ mod tests {
              pi                 web        nginx:1.25  running, healthy  1 min ago  1 s ago     8080->80/tcp, 443/tcp\n\
              shed (last known)  db         redis:7     running           10 s ago   1 s ago\n"
         );
-        assert!(table(&[], &fleet(), 0).starts_with("No container fits"));
+        assert!(table(&[], &fleet(), 0).unwrap().starts_with("No container fits"));
     }
 
     #[test]
     fn running_ones_are_shown_unless_others_are_asked_for() {
         let wanted = |all: bool, states: &[&str], state: &str| {
             let states = states.iter().map(|state| (*state).to_owned()).collect();
-            Wanted { all, states }.has(&json!({"state": state}))
+            Wanted { all, states }.has(&json!({"state": state})).unwrap()
         };
         for (all, states, state, expect) in [
             (false, &[][..], "running", true),
@@ -198,7 +204,7 @@ mod tests {
         let hostile = "a\u{1b}[2Jb\n\u{9b}";
         let container = json!({"agent": hostile, "name": hostile, "image": hostile, "tag": hostile, "state": hostile,
             "health": hostile, "exit_code": 1, "ports": [{"private": 1, "public": 1, "ip": hostile, "protocol": hostile}]});
-        let text = table(&[container], &fleet(), 0);
+        let text = table(&[container], &fleet(), 0).unwrap();
         assert_eq!(text.matches(|c: char| c.is_control() && c != '\n').count(), 0, "{text:?}");
         assert_eq!(text.matches('\n').count(), 2, "{text:?}");
     }

@@ -4,7 +4,7 @@ use radar_link::time::utc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::part;
+use super::{Unreadable, part};
 use crate::sentence::{asked, changes};
 use crate::text::plain;
 
@@ -29,25 +29,25 @@ struct Event {
 pub(in crate::radar) type EventId = (Option<String>, u64, u64);
 
 /// The name of an event.
-pub(in crate::radar) fn id(event: &Value) -> EventId {
-    let event: Event = part(event);
-    (event.agent, event.epoch, event.sequence)
+pub(in crate::radar) fn id(event: &Value) -> Result<EventId, Unreadable> {
+    let event: Event = part(event)?;
+    Ok((event.agent, event.epoch, event.sequence))
 }
 
 /// An event as a line.
-pub(in crate::radar) fn event(event: &Value) -> String {
-    let event: Event = part(event);
+pub(in crate::radar) fn event(event: &Value) -> Result<String, Unreadable> {
+    let event: Event = part(event)?;
     // The engine's own time is when it happened; without it there is only when it was seen.
     let time = event.engine_time.map_or(event.at, |nanos| nanos.div_euclid(1_000_000));
     let agent = event.agent.as_deref().map(|agent| format!("{}  ", plain(agent))).unwrap_or_default();
     let start = format!("{}  {agent}{:13}  ", utc::text(time), plain(&event.action));
     if event.action == "gap" {
-        return start
-            + &match (event.count, event.first) {
-                (Some(1), _) => format!("1 event lost (number {})", event.sequence),
-                (Some(count), Some(first)) => format!("{count} events lost (numbers {first} to {})", event.sequence),
-                _ => "events lost; how many is not known".to_owned(),
-            };
+        let what = match (event.count, event.first) {
+            (Some(1), _) => format!("1 event lost (number {})", event.sequence),
+            (Some(count), Some(first)) => format!("{count} events lost (numbers {first} to {})", event.sequence),
+            _ => "events lost; how many is not known".to_owned(),
+        };
+        return Ok(start + &what);
     }
     let who = match (event.name.as_deref(), event.container.as_deref()) {
         (Some(name), _) => plain(name),
@@ -56,7 +56,7 @@ pub(in crate::radar) fn event(event: &Value) -> String {
     };
     let changes = changes(event.set);
     let gap = if changes.is_empty() { "" } else { "  " };
-    format!("{start}{who}{gap}{changes}")
+    Ok(format!("{start}{who}{gap}{changes}"))
 }
 
 /// A command, as far as it is looked at.
@@ -73,11 +73,11 @@ struct Command {
 }
 
 /// A command as a line.
-pub(in crate::radar) fn command(command: &Value) -> String {
-    let row: Command = part(command);
+pub(in crate::radar) fn command(command: &Value) -> Result<String, Unreadable> {
+    let row: Command = part(command)?;
     let reason = row.reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
     let (who, agent, jti, state) = (plain(&row.who), plain(&row.agent), plain(&row.command), plain(&row.state));
-    format!("{}  {jti}  {who}  {agent}  {}  {state}{reason}", utc::text(row.issued), asked(&row.what))
+    Ok(format!("{}  {jti}  {who}  {agent}  {}  {state}{reason}", utc::text(row.issued), asked(&row.what)))
 }
 
 #[cfg(test)]
@@ -114,9 +114,9 @@ mod tests {
             ),
             (with(json!({"name": "a\u{1b}b\n"})), "2026-11-21T02:35:44.250Z  pi  die            a\u{fffd}b\u{fffd}"),
         ] {
-            assert_eq!(event(&event_), expect);
+            assert_eq!(event(&event_).unwrap(), expect);
         }
-        assert_eq!(id(&base), (Some("pi".to_owned()), 5, 9));
+        assert_eq!(id(&base).unwrap(), (Some("pi".to_owned()), 5, 9));
     }
 
     // E6
@@ -126,9 +126,9 @@ mod tests {
             "what": {"do": "stop", "container": "web\u{1b}", "timeout": 5, "force": false}, "state": "failed",
             "reason": "not-found: no container is called web", "result": null});
         assert_eq!(
-            command(&row),
+            command(&row).unwrap(),
             "2026-11-21T02:35:44.250Z  1-a  api:ops as Ann  pi  stop web\u{fffd} timeout 5  failed: not-found: no container is called web"
         );
-        assert_eq!(command(&json!({})), "1970-01-01T00:00:00.000Z          ");
+        assert_eq!(command(&json!({})).unwrap(), "1970-01-01T00:00:00.000Z          ");
     }
 }

@@ -6,7 +6,7 @@ use radar_link::time::utc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{bytes, part};
+use super::{Unreadable, bytes, part};
 use crate::text::{columns, plain};
 use crate::when;
 
@@ -69,8 +69,8 @@ impl Board {
     }
 
     /// Takes a sample. Whether the container that is asked for is in it.
-    pub(in crate::radar) fn take(&mut self, agent: &str, sample: &Value) -> bool {
-        let mut sample: Sample = part(sample);
+    pub(in crate::radar) fn take(&mut self, agent: &str, sample: &Value) -> Result<bool, Unreadable> {
+        let mut sample: Sample = part(sample)?;
         if let Some(wanted) = &self.container {
             sample.containers.retain(|it| it.name.as_ref() == Some(wanted) || it.id.starts_with(wanted));
         }
@@ -78,7 +78,7 @@ impl Board {
         let found = self.container.is_none() || !sample.containers.is_empty();
         self.silent.remove(agent);
         self.samples.insert(agent.to_owned(), sample);
-        found
+        Ok(found)
     }
 
     /// Notes why an agent tells none (any more).
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_figure_that_is_not_there_is_not_zero() {
         let mut board = Board::new(None);
-        assert!(board.take("pi", &sample()));
+        assert!(board.take("pi", &sample()).unwrap());
         board.lose("attic", "policy: stats\u{1b}".to_owned());
         assert_eq!(
             board.table(3000),
@@ -175,7 +175,7 @@ mod tests {
              pi     web           100.0  1.0 kB / 3.0 kB    33.3   1.5 kB / 2 B      0 B / 0 B            3     2 s ago\n\
              attic: policy: stats\u{fffd}\n"
         );
-        board.take("attic", &sample());
+        board.take("attic", &sample()).unwrap();
         assert!(!board.table(3000).contains("policy"));
     }
 
@@ -184,11 +184,11 @@ mod tests {
     fn one_container_is_shown_by_its_name_or_id() {
         for (wanted, found, lines) in [("web", true, 1), ("0123", true, 1), ("db", false, 0)] {
             let mut board = Board::new(Some(wanted.to_owned()));
-            assert_eq!(board.take("pi", &sample()), found, "{wanted}");
+            assert_eq!(board.take("pi", &sample()).unwrap(), found, "{wanted}");
             assert_eq!(board.lines("pi").lines().count(), lines, "{wanted}");
         }
         let mut board = Board::new(Some("web".to_owned()));
-        board.take("pi", &sample());
+        board.take("pi", &sample()).unwrap();
         assert_eq!(
             board.lines("pi"),
             "1970-01-01T00:00:01.000Z  pi  web  100.0  1.0 kB / 3.0 kB  33.3  1.5 kB / 2 B  0 B / 0 B  3\n"

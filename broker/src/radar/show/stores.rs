@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{bytes, entries};
+use super::{Unreadable, bytes, entries};
 use crate::text::{columns, plain, table};
 use crate::when;
 
@@ -30,16 +30,16 @@ struct Image {
 }
 
 /// Images; one that has several names has several lines, as with the engine's own tools.
-pub(in crate::radar) fn images(result: &Value, now: i64) -> String {
+pub(in crate::radar) fn images(result: &Value, now: i64) -> Result<String, Unreadable> {
     let mut rows = Vec::new();
-    for image in entries::<Image>(result, "images") {
+    for image in entries::<Image>(result, "images")? {
         let names = if image.tags.is_empty() { vec!["(no name)".to_owned()] } else { image.tags.clone() };
         for name in names {
             rows.push([plain(&name), short(&image.id), size(image.size), age(image.created, now), used(image.in_use)]);
         }
     }
     rows.sort_unstable();
-    columns(["IMAGE", "ID", "SIZE", "CREATED", "IN USE"], &rows)
+    Ok(columns(["IMAGE", "ID", "SIZE", "CREATED", "IN USE"], &rows))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,7 +54,7 @@ struct Network {
 }
 
 /// Networks.
-pub(in crate::radar) fn networks(result: &Value, now: i64) -> String {
+pub(in crate::radar) fn networks(result: &Value, now: i64) -> Result<String, Unreadable> {
     let row = |network: Network| {
         [
             plain(&network.name),
@@ -65,8 +65,8 @@ pub(in crate::radar) fn networks(result: &Value, now: i64) -> String {
             age(network.created, now),
         ]
     };
-    let rows: Vec<_> = entries(result, "networks").into_iter().map(row).collect();
-    columns(["NETWORK", "ID", "DRIVER", "SCOPE", "INTERNAL", "CREATED"], &rows)
+    let rows: Vec<_> = entries(result, "networks")?.into_iter().map(row).collect();
+    Ok(columns(["NETWORK", "ID", "DRIVER", "SCOPE", "INTERNAL", "CREATED"], &rows))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,12 +80,12 @@ struct Volume {
 }
 
 /// Volumes.
-pub(in crate::radar) fn volumes(result: &Value, now: i64) -> String {
+pub(in crate::radar) fn volumes(result: &Value, now: i64) -> Result<String, Unreadable> {
     let row = |volume: Volume| {
         [plain(&volume.name), plain(&volume.driver), size(volume.size), age(volume.created, now), used(volume.in_use)]
     };
-    let rows: Vec<_> = entries(result, "volumes").into_iter().map(row).collect();
-    columns(["VOLUME", "DRIVER", "SIZE", "CREATED", "IN USE"], &rows)
+    let rows: Vec<_> = entries(result, "volumes")?.into_iter().map(row).collect();
+    Ok(columns(["VOLUME", "DRIVER", "SIZE", "CREATED", "IN USE"], &rows))
 }
 
 /// What a command brought, in a line; empty when it only did what was asked.
@@ -155,7 +155,7 @@ mod tests {
             {"id": "sha256:fedcba9876543210", "tags": []},
         ]});
         assert_eq!(
-            images(&result, 3000),
+            images(&result, 3000).unwrap(),
             "IMAGE         ID            SIZE      CREATED  IN USE\n\
              (no name)     fedcba987654  ?         ?        ?\n\
              nginx:1       0123456789ab  187.0 MB  2 s ago  yes\n\
@@ -163,13 +163,13 @@ mod tests {
         );
         let result = json!({"networks": [{"id": "abc", "name": "front", "driver": "bridge", "scope": "local", "internal": true}]});
         assert_eq!(
-            networks(&result, 0),
+            networks(&result, 0).unwrap(),
             "NETWORK  ID   DRIVER  SCOPE  INTERNAL  CREATED\nfront    abc  bridge  local  yes       ?\n"
         );
         let result =
             json!({"volumes": [{"name": "data", "driver": "local", "size": 5, "in_use": false, "created": 0}]});
         assert_eq!(
-            volumes(&result, 1000),
+            volumes(&result, 1000).unwrap(),
             "VOLUME  DRIVER  SIZE  CREATED  IN USE\ndata    local   5 B   1 s ago  no\n"
         );
     }
