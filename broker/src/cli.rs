@@ -21,6 +21,7 @@ use crate::instance::{InstanceError, is_running};
 use crate::relay::UpstreamIdError;
 use crate::settings::{Settings, table};
 use crate::upstream::UpstreamError;
+use crate::{text, when};
 
 mod agents;
 mod api_key;
@@ -29,8 +30,6 @@ mod command;
 mod events;
 mod key;
 mod purge;
-mod text;
-mod when;
 
 /// Asked to stop, or all printed.
 const DONE: u8 = 0;
@@ -154,20 +153,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
-    let command = Arguments::command().version(version()).after_help(format!(
+    let command = Arguments::command().version(crate::version()).after_help(format!(
         "Settings, in the environment or in the file (there in lower case):\n{}",
         help_table(&table())
     ));
     let matches = command.try_get_matches_from(arguments)?;
     Arguments::from_arg_matches(&matches)
-}
-
-/// The version and the commit that it was built from.
-fn version() -> String {
-    match crate::COMMIT {
-        Some(commit) => format!("{} ({commit})", crate::VERSION),
-        None => crate::VERSION.to_owned(),
-    }
 }
 
 fn run(settings: Settings) -> ExitCode {

@@ -5,7 +5,8 @@
 //! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
 //! end. `store` is the only room with
 //! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
-//! commands are asked for; `http::api` is another way to the same. [`cli`] is what a person types.
+//! commands are asked for; `http::api` is another way to the same. [`cli`] is what a person types
+//! beside the broker, [`radar`] what they type anywhere else.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,12 +30,16 @@ mod http;
 mod instance;
 mod key;
 mod metrics;
+pub mod radar;
 pub mod relay;
+mod sentence;
 pub mod settings;
 mod shell;
 pub mod store;
+mod text;
 mod told;
 pub mod upstream;
+mod when;
 
 pub use http::{ListenError, listen, listen_api};
 pub use settings::Settings;
@@ -47,6 +52,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that the program was built from, where the build says so (`RADAR_COMMIT`).
 pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
+
+/// The version and the commit, as `--version` of both programs shows them.
+fn version() -> String {
+    match COMMIT {
+        Some(commit) => format!("{VERSION} ({commit})"),
+        None => VERSION.to_owned(),
+    }
+}
 
 /// Runs the bridge until `shutdown` ends: opens what `BRIDGE_LISTEN` and `BRIDGE_API_LISTEN` name, then
 /// [`serve_with_api`].

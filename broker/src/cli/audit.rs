@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::text::plain;
 use crate::commanding::State;
+use crate::sentence::asked;
 use crate::store::Reader;
 use crate::store::rows::CommandRow;
 
@@ -85,24 +86,8 @@ impl<'a> Line<'a> {
 fn sentence(row: &CommandRow) -> String {
     let (time, agent, who) = (utc::text(row.issued), &row.agent, plain(&row.who));
     let reason = row.reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
-    format!("{time}  {who}  {agent}  {}  {}{reason}", what(&row.what), row.state.as_str())
-}
-
-/// What to do: the word, the container, and what was said beyond it.
-fn what(command: &Command) -> String {
-    let mut parts = vec![command.word().to_owned()];
-    parts.extend(command.container().map(plain));
-    if let Ok(Value::Object(fields)) = serde_json::to_value(command) {
-        for (name, value) in fields.iter().filter(|(name, _)| !["do", "container"].contains(&name.as_str())) {
-            match value {
-                Value::Bool(true) => parts.push(name.clone()),
-                Value::Bool(false) => {}
-                Value::String(text) => parts.push(format!("{name} {}", plain(text))),
-                other => parts.push(format!("{name} {other}")),
-            }
-        }
-    }
-    parts.join(" ")
+    let what = serde_json::to_value(&row.what).map(|what| asked(&what)).unwrap_or_default();
+    format!("{time}  {who}  {agent}  {what}  {}{reason}", row.state.as_str())
 }
 
 #[cfg(test)]

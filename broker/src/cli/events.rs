@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use radar_link::time::utc;
 use radar_wire::event::{Action, Event};
-use radar_wire::fields::Fields;
 use radar_wire::topic::AgentId;
 use serde_json::Value;
 
 use super::text::plain;
+use crate::sentence::changes;
 use crate::store::{Arrival, Reader};
 use crate::told::Told;
 
@@ -104,44 +104,14 @@ fn sentence(event: &Event) -> String {
         (None, Some(id)) => line.push_str(&id.short()),
         (None, None) => line.push('-'),
     }
-    let changes = changes(&event.set);
+    let changes = match serde_json::to_value(&event.set) {
+        Ok(Value::Object(set)) => changes(set),
+        _ => String::new(),
+    };
     if !changes.is_empty() {
         let _ = write!(line, "  {changes}");
     }
     line
-}
-
-/// What changed: the values that people ask for, names of the rest. Of a new container only what it is.
-fn changes(set: &Fields) -> String {
-    /// Shown with their values, in this order.
-    const VALUES: [&str; 5] = ["state", "health", "exit_code", "restarts", "name"];
-    /// Told by the time of the line, or by what is shown of the image.
-    const TOLD: [&str; 7] = ["created", "started", "finished", "image", "tag", "digest", "image_id"];
-    let Ok(Value::Object(mut fields)) = serde_json::to_value(set) else { return String::new() };
-    let is_whole = ["name", "image", "state"].iter().all(|name| fields.contains_key(*name));
-    let mut parts = Vec::new();
-    if let (Some(image), tag) = (fields.get("image"), fields.get("tag").and_then(Value::as_str)) {
-        let image = plain(image.as_str().unwrap_or_default());
-        parts.push(tag.map_or_else(|| image.clone(), |tag| format!("{image}:{}", plain(tag))));
-    } else if let Some(tag) = fields.get("tag").and_then(Value::as_str) {
-        parts.push(format!("tag {}", plain(tag)));
-    } else if fields.contains_key("digest") || fields.contains_key("image_id") {
-        parts.push("image".to_owned());
-    }
-    if is_whole {
-        fields.retain(|name, value| name != "name" && !value.is_null() && VALUES.contains(&name.as_str()));
-    }
-    for name in VALUES {
-        match fields.remove(name) {
-            None => {}
-            Some(Value::Null) => parts.push(format!("no {}", name.replace('_', " "))),
-            Some(Value::String(text)) if name == "state" || name == "health" => parts.push(plain(&text)),
-            Some(Value::String(text)) => parts.push(format!("{name} {}", plain(&text))),
-            Some(other) => parts.push(format!("{} {}", name.replace('_', " "), plain(&other.to_string()))),
-        }
-    }
-    parts.extend(fields.keys().filter(|name| !TOLD.contains(&name.as_str())).map(|name| plain(name)));
-    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use radar_wire::container::ContainerId;
 
+use radar_wire::fields::Fields;
+
 use super::*;
 use crate::store::rows::{AgentRow, Write as Row};
 use crate::store::{Keep, Store};

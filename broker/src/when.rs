@@ -13,7 +13,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// From when on: a time, or a duration before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
+pub(crate) enum Since {
     /// Milliseconds since 1970.
     Time(i64),
     Ago(Duration),
@@ -22,11 +22,11 @@ pub(super) enum Since {
 /// A text that is neither.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("give a duration such as 2h or 7d, or a time of UTC such as 2026-11-21 or 2026-11-21T10:00:00Z")]
-pub(super) struct SinceError;
+pub(crate) struct SinceError;
 
 impl Since {
     /// Milliseconds since 1970.
-    pub(super) fn from(self, now: i64) -> i64 {
+    pub(crate) fn from(self, now: i64) -> i64 {
         match self {
             Self::Time(at) => at,
             Self::Ago(span) => now.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
@@ -55,7 +55,7 @@ fn parse(text: &str) -> Option<i64> {
 }
 
 /// How long ago something was, in one unit: `now`, `42 s ago`, `3 min ago`, `5 h ago`, `12 d ago`.
-pub(super) fn ago(then: i64, now: i64) -> String {
+pub(crate) fn ago(then: i64, now: i64) -> String {
     let passed = now.saturating_sub(then);
     match passed {
         ..SECOND => "now".to_owned(),
