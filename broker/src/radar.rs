@@ -17,7 +17,8 @@ use radar_link::time::Clock;
 use tokio_util::sync::CancellationToken;
 
 use access::Access;
-use arguments::{Arguments, Command, Kind};
+use arguments::stores::Kind;
+use arguments::{Arguments, Command};
 use client::Client;
 use exit::Exit;
 use failure::Failure;

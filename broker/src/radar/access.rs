@@ -45,8 +45,11 @@ impl Access {
         let env = |name: &str| env(name).filter(|value| !value.trim().is_empty());
         let url = address(typed.url.clone().or_else(|| env("RADAR_URL")).as_deref().unwrap_or(URL))?;
         let name = typed.name.clone().or_else(|| env("RADAR_AS"));
-        if name.as_ref().is_some_and(|name| !(1..=128).contains(&name.len()) || name.contains(char::is_control)) {
-            return Err(Failure::Usage("--as (RADAR_AS) is a name of 1 to 128 bytes in one line".to_owned()));
+        if name
+            .as_ref()
+            .is_some_and(|name| !(1..=64).contains(&name.chars().count()) || name.contains(char::is_control))
+        {
+            return Err(Failure::Usage("--as (RADAR_AS) is a name of 1 to 64 characters in one line".to_owned()));
         }
         let key = match (&typed.key_file, env("RADAR_KEY_FILE"), env("RADAR_KEY")) {
             (Some(file), _, _) => from_file(file, "--key-file")?,

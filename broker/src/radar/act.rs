@@ -3,7 +3,8 @@
 use radar_wire::topic::AgentId;
 use serde_json::json;
 
-use super::arguments::{Acting, Command, Containers, Image, Network, Volume};
+use super::arguments::stores::{Image, Network, Volume};
+use super::arguments::{Acting, Command, Containers};
 use super::order::Order;
 use super::target::Target;
 use super::updating;

@@ -8,10 +8,14 @@ use clap_complete::Shell;
 use radar_link::settings::Span;
 use radar_wire::topic::AgentId;
 
+use stores::{Image, Kind, Network, Volume};
+
 use super::access::AccessArguments;
 use super::exit;
 use super::target::{Scope, Target};
 use crate::when::Since;
+
+pub(super) mod stores;
 
 /// See and manage the containers of all hosts, through the bridge
 #[derive(Debug, Parser)]
@@ -241,89 +245,6 @@ pub(super) struct Stats {
     /// Seconds between two samples
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
     pub interval: Option<u32>,
-}
-
-/// What can be pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
-    Containers,
-    Images,
-    Networks,
-    Volumes,
-}
-
-impl Kind {
-    /// Its part of a path.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Containers => "containers",
-            Self::Images => "images",
-            Self::Networks => "networks",
-            Self::Volumes => "volumes",
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Image {
-    /// Remove images
-    Rm {
-        agent: AgentId,
-        #[arg(required = true, value_name = "IMAGE")]
-        names: Vec<String>,
-        /// Also where a stopped container uses it, or it has several names
-        #[arg(long, short)]
-        force: bool,
-        #[command(flatten)]
-        acting: Acting,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Network {
-    /// Create a network
-    Create {
-        agent: AgentId,
-        name: String,
-        /// Its driver; the engine's own choice without it
-        #[arg(long, short)]
-        driver: Option<String>,
-        /// Without a way to the outside
-        #[arg(long)]
-        internal: bool,
-        #[command(flatten)]
-        acting: Acting,
-    },
-    /// Remove networks
-    Rm {
-        agent: AgentId,
-        #[arg(required = true, value_name = "NETWORK")]
-        names: Vec<String>,
-        #[command(flatten)]
-        acting: Acting,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Volume {
-    /// Create a volume
-    Create {
-        agent: AgentId,
-        name: String,
-        /// Its driver; the engine's own choice without it
-        #[arg(long, short)]
-        driver: Option<String>,
-        #[command(flatten)]
-        acting: Acting,
-    },
-    /// Remove volumes
-    Rm {
-        agent: AgentId,
-        #[arg(required = true, value_name = "VOLUME")]
-        names: Vec<String>,
-        #[command(flatten)]
-        acting: Acting,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -107,10 +107,10 @@ fn parse<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
     serde_json::from_str(data).map_err(foreign)
 }
 
-/// What the end means: the log's own, one that we asked for, or one before its time.
+/// What the end means: the log's own, or one before its time.
 fn judge(end: &End) -> Result<Exit, Failure> {
     let reason = end.reason.as_deref().unwrap_or_default();
-    if reason == "end" || reason == "cancelled" {
+    if reason == "end" {
         return Ok(Exit::Done);
     }
     let news = News { state: end.state.clone().unwrap_or_default(), reason: end.reason.clone(), result: None };
@@ -124,6 +124,7 @@ fn judge(end: &End) -> Result<Exit, Failure> {
 
 fn advice(reason: &str) -> &'static str {
     match reason {
+        "cancelled" => ": somebody asked the agent to end it",
         "firehose" => ": it writes more than can be followed; look at parts of it with --since, --until and --tail",
         "hour" => ": following ends after an hour; go on with --since",
         "link lost" => ": the agent, or the bridge, lost the broker",
@@ -177,7 +178,7 @@ mod tests {
     fn the_end_says_whether_the_log_is_whole() {
         for (reason, state, exit) in [
             ("end", "succeeded", Exit::Done),
-            ("cancelled", "succeeded", Exit::Done),
+            ("cancelled", "succeeded", Exit::Failed),
             ("limit", "succeeded", Exit::Failed),
             ("firehose", "succeeded", Exit::Failed),
             ("hour", "succeeded", Exit::Failed),

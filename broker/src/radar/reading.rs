@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use radar_wire::topic::AgentId;
 use serde_json::{Value, json};
 
-use super::arguments::{Kind, Ps};
+use super::arguments::Ps;
+use super::arguments::stores::Kind;
 use super::client::Client;
 use super::failure::Failure;
 use super::order::Order;

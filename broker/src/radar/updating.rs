@@ -55,7 +55,11 @@ pub(super) async fn update(
     if update.all && !screen.json {
         screen.print(&plan(&rollout))?;
     }
-    if asks && rollout.waves().next().is_some() && !agreed(&rollout, screen, stop).await? {
+    if rollout.waves().next().is_none() {
+        screen.note("none of them can be updated");
+        return Ok(rollout.exit(!update.all));
+    }
+    if asks && !agreed(&rollout, screen, stop).await? {
         return Err(Failure::Usage("nothing was done".to_owned()));
     }
     roll(client, update, &mut rollout, screen, stop).await?;

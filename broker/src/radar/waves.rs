@@ -267,6 +267,10 @@ impl Rollout {
         if self.items.iter().any(|item| item.fate == Fate::UnderWay) {
             return Exit::Unknown;
         }
+        // That nothing is wrong is not that anything was done.
+        if self.planned == 0 && self.items.iter().all(|item| matches!(item.fate, Fate::LeftOut(_))) {
+            return Exit::Refused;
+        }
         let begun = self.items.iter().filter(|item| !named || !matches!(item.fate, Fate::NotBegun(None)));
         match Exit::of_all(begun.map(|item| item.fate.exit())) {
             Exit::Done => Exit::Done,

@@ -133,9 +133,11 @@ fn those_without_a_turn_are_told_and_count() {
     assert_eq!(rollout.summary(), "3 containers: 1 updated, 1 left out, 1 not begun");
     assert_eq!(rollout.exit(false), Exit::Failed);
 
-    let mut rollout = Rollout::new(vec!["pi/a".parse().unwrap()], vec![closed], NonZeroUsize::MIN, false);
+    let mut rollout = Rollout::new(vec!["pi/a".parse().unwrap()], vec![closed.clone()], NonZeroUsize::MIN, false);
     play(&mut rollout, &[]);
     assert_eq!(rollout.exit(false), Exit::Done);
+    // Of nothing but these nothing is done.
+    assert_eq!(Rollout::new(Vec::new(), vec![closed], NonZeroUsize::MIN, false).exit(false), Exit::Refused);
 }
 
 #[test]
