@@ -158,7 +158,7 @@ fn endpoint(place: &Value, id: &str, own_mac: bool) -> Value {
     let mut endpoint = Map::new();
     for field in ["IPAMConfig", "Links", "DriverOpts", "GwPriority"] {
         let value = &place[field];
-        if !is_empty(Some(value)) && *value != Value::from(0) {
+        if !is_empty(Some(value)) && *value != 0 {
             endpoint.insert(field.to_owned(), value.clone());
         }
     }
