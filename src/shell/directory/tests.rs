@@ -79,3 +79,19 @@ fn files_that_are_not_whole_do_not_stop_the_agent() {
     let kept = directory.take();
     assert_eq!((kept.spool.dropped, kept.stopped, kept.cursor), (100, None, None));
 }
+
+// DM10
+#[test]
+fn the_journal_of_updates_is_for_nobody_else_and_goes_when_nothing_is_under_way() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = open(Some(parent.path())).unwrap().unwrap();
+    let file = parent.path().join("updates");
+    directory.write_updates(b"not whole").unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(directory.take().updates, Updates::default());
+    for _ in 0..2 {
+        directory.write_updates(b"").unwrap();
+        assert!(!file.exists());
+    }
+    assert_eq!(directory.take().updates, Updates::default());
+}
