@@ -33,6 +33,7 @@ pub mod remark;
 pub mod resend;
 pub mod spool;
 mod telling;
+pub mod trial;
 
 use commands::{Commands, Rules};
 pub use effect::Effect;
@@ -106,6 +107,8 @@ enum Stop {
 pub struct Condition {
     /// The broker is connected.
     pub connected: bool,
+    /// It has taken the word that the agent is there.
+    pub online: bool,
     /// Whether the engine answers; none before it was asked.
     pub engine: Option<bool>,
     /// How many events wait for the broker.
@@ -160,7 +163,7 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, now),
+            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, kept.settled, now),
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),
@@ -303,6 +306,7 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
+        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {
@@ -331,7 +335,7 @@ impl Agent {
         // What is due by now and was not done waits for something else than time.
         let own = [self.presence.poll_timeout(), self.publish_timeout(), self.cursor_timeout()];
         let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
-        own.chain(life).chain(stop).chain(keeping).min()
+        own.chain(life).chain(stop).chain(keeping).chain(self.commands.poll_timeout()).min()
     }
 
     /// What is to be done next; ask until there is nothing.
@@ -351,6 +355,7 @@ impl Agent {
     pub fn condition(&self) -> Condition {
         Condition {
             connected: self.publishing.is_connected(),
+            online: self.publishing.is_online(),
             engine: self.engine().map(|engine| engine.answers),
             waiting: self.outbox.waiting(),
         }

@@ -3,12 +3,13 @@
 //! Reading order: [`settings`] says what can be set. [`agent`] is the core that decides
 //! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
-//! the disk beneath; [`engine`] talks to Docker or Podman.
+//! the disk beneath; [`engine`] talks to Docker or Podman, and [`release`] fetches new versions of the agent itself.
 
 pub mod agent;
 pub mod engine;
 pub mod health;
 pub mod identity;
+pub mod release;
 pub mod settings;
 pub mod shell;
 
@@ -20,3 +21,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that the program was built from, where the build says so.
 pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
+
+/// The version and the commit, as `--version` tells them.
+#[must_use]
+pub fn version() -> String {
+    COMMIT.map_or_else(|| VERSION.to_owned(), |commit| format!("{VERSION} ({commit})"))
+}

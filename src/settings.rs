@@ -93,6 +93,13 @@ const OWN: &[Setting] = &[
         sentence: "What may be commanded: groups (observe; operate: start, stop, restart, kill, pause, unpause; logs; manage: rename, remove, pull, prune, and all of images, networks and volumes; update; self-update; all) and single actions, separated by commas.",
     },
     Setting {
+        key: "agent_release_key",
+        variable: "AGENT_RELEASE_KEY",
+        default: None,
+        secret: false,
+        sentence: "Who signs new versions of the agent: an Ed25519 public key in the form of `radar-bridge key`; several, separated by commas, while one takes over from another. Without a key an agent that is a program of the host does not update itself.",
+    },
+    Setting {
         key: "docker_host",
         variable: "DOCKER_HOST",
         default: None,
@@ -168,6 +175,9 @@ pub struct AgentSettings {
     /// Who may sign commands.
     #[serde(default)]
     pub agent_command_key: Keys,
+    /// Who signs releases.
+    #[serde(default)]
+    pub agent_release_key: Keys,
     /// What may be commanded.
     pub agent_allow: Policy,
     /// Where state is kept, where the operator says so.

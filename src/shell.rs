@@ -4,29 +4,35 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use radar_link::mqtt::{Message, Qos, Session, SetupError, Will, Wills};
+use radar_link::tasks::Owned;
 use radar_link::time::Clock;
 use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
 use radar_wire::topic::{AgentId, Channel, Prefix};
 
+use crate::agent::commands::renewal::Releases;
 use crate::agent::commands::{Rules, STEP};
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::presence::Abilities;
+use crate::agent::trial::Note;
 use crate::agent::{Agent, Config, Effect, presence};
 use crate::engine::act::{ActError, ActErrorKind};
 use crate::engine::notice::Notice;
 use crate::engine::{self, AddressError, Engine};
 use crate::health::{self, Listener, Report};
 use crate::identity::{self, IdentityError, Machine};
+use crate::release;
 use crate::settings::Settings;
 
 pub mod directory;
+pub mod trial;
 
 use directory::{Directory, DirectoryError};
 
@@ -40,6 +46,13 @@ const MEMORY: &str =
 
 /// What is told where commands were to be taken and there is no data directory.
 const NO_COMMANDS: &str = "AGENT_COMMAND_KEY is set, but no command is taken, since none can be noted on a disk before it is done: set DATA_DIR";
+
+/// What is told where a new version could not be put in the place of this one.
+const NO_RELEASES: &str = "AGENT_RELEASE_KEY is set, but the agent cannot update itself";
+
+/// How long a new version may take to leave the data directory, and how often it is tried.
+const LEAVING: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the goodbye may take.
 const DISCONNECT: Duration = Duration::from_secs(2);
@@ -75,6 +88,26 @@ impl RunError {
     }
 }
 
+/// What an agent is to the process that it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of several, or beside something else: it cannot be replaced by another version.
+    Guest,
+    /// The program that was started.
+    Program,
+    /// A new version on trial, which another watches.
+    Trial,
+}
+
+/// How a life ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// This process is to become this program, with the arguments that it was started with.
+    Become(PathBuf),
+}
+
 /// Runs the agent until `shutdown` is ready, and then ends it within 10 s.
 ///
 /// Logging and the rustls provider are the caller's business; several agents can run in one
@@ -82,9 +115,22 @@ impl RunError {
 ///
 /// # Errors
 /// Settings that cannot be used. The loss of the broker or of the engine is not an error.
-pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+    live(settings, Role::Guest, shutdown).await.map(drop)
+}
+
+/// The same for an agent of this role, which may also end for a new version of itself.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn live(
+    settings: Settings,
+    role: Role,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<End, RunError> {
+    let mut shutdown = pin!(shutdown.fuse());
     let engine = engine_settings(&settings)?;
-    let directory = directory::open(settings.agent.data_dir.as_deref()).map_err(RunError::Directory)?;
+    let directory = open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
     let path = directory.as_ref().map(Directory::path);
     let host = host_name();
     let machine = Machine::read(Path::new("/"));
@@ -92,21 +138,34 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
     let memory = directory.is_none().then(|| MEMORY.to_owned());
     let moved = identity.moved.then(|| moved_text(&identity.id, path));
+    let own = identity::own_container(Path::new("/"));
+    let program = own_program(&settings, role, own.is_some());
+    let fixed = program.iter().flat_map(|program| program.as_ref().err()).map(|why| format!("{NO_RELEASES}: {why}"));
     let commanded = !settings.agent.agent_command_key.0.is_empty() && directory.is_none();
     let no_commands = commanded.then(|| NO_COMMANDS.to_owned());
-    let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(moved).collect();
+    let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(fixed).chain(moved).collect();
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut kept = directory.as_ref().map(Directory::take).unwrap_or_default();
     if identity.moved {
         // Two machines must not go on with the same numbers.
         kept = Kept { stopped: None, ..kept };
     }
+    let note = directory.as_ref().and_then(Directory::note);
     let facts = facts(&settings, host, &machine);
     let rules = Rules {
         keys: settings.agent.agent_command_key.0.clone(),
         policy: settings.agent.agent_allow.clone(),
-        own: identity::own_container(Path::new("/")),
+        own,
+        releases: Releases {
+            keys: settings.agent.agent_release_key.0.clone(),
+            program,
+            trial: (role == Role::Trial).then(|| note.as_ref().map(|note| note.jti.clone()).unwrap_or_default()),
+        },
     };
+    if let Some(note) = note.filter(|_| role == Role::Program) {
+        kept.settled = Some(note.settle(note.staged().exists(), &crate::version()));
+        release::discard(&note.target);
+    }
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(
@@ -118,10 +177,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     );
     let config = config(&settings, identity.id.clone(), facts, rules, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
+    let settled = kept.settled.is_some();
     let agent = Agent::new(config, kept, clock.now());
-    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, id: identity.id };
-    shell.run(shutdown).await;
-    Ok(())
+    let path = path.map(Path::to_owned);
+    let fetching = None;
+    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, settled, fetching, id: identity.id };
+    match (shell.run(shutdown.as_mut()).await, path) {
+        (Some(note), Some(path)) => Ok(trial::watch(note, &path, shutdown).await),
+        _ => Ok(End::Stopped),
+    }
 }
 
 struct Shell {
@@ -132,21 +196,33 @@ struct Shell {
     engine: Result<Engine, engine::Settings>,
     directory: Option<Directory>,
     listener: Option<Listener>,
+    /// How a trial ended is to be noted among the commands.
+    settled: bool,
+    /// A new version on its way.
+    fetching: Option<Owned<Result<Box<str>, String>>>,
     id: AgentId,
 }
 
 impl Shell {
-    async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = pin!(shutdown.fuse());
+    /// Until it is asked to stop, or leaves for the trial of a new version.
+    async fn run(mut self, mut shutdown: Pin<&mut (impl FusedFuture<Output = ()> + Send)>) -> Option<Note> {
+        let mut asked = false;
         while !self.perform() {
             tokio::select! {
                 biased;
-                () = &mut shutdown => self.agent.handle_stop(self.clock.now()),
+                () = &mut shutdown => {
+                    asked = true;
+                    self.agent.handle_stop(self.clock.now());
+                }
                 () = self.clock.sleep_until(self.agent.poll_timeout()) => self.agent.handle_timeout(self.clock.now()),
                 asked = next_asked(self.listener.as_ref()) => {
                     if let Ok(stream) = asked {
                         health::answer(&stream, &Report::new(self.id.as_str(), &self.agent.condition()));
                     }
+                }
+                fetched = next_fetched(&mut self.fetching) => {
+                    self.fetching = None;
+                    self.agent.handle_fetched(fetched, self.clock.now());
                 }
                 notice = self.session.next() => {
                     self.agent.handle_broker(notice, self.clock.now());
@@ -162,6 +238,7 @@ impl Shell {
             tracing::debug!("goodbye: {error}");
         }
         tracing::info!("stopped");
+        self.agent.leaves_for().filter(|_| !asked).cloned()
     }
 
     /// Takes what has come meanwhile, so that its effects share one write to the disk.
@@ -202,6 +279,9 @@ impl Shell {
                 }
                 Effect::WriteCommands(bytes) => {
                     let result = self.on_disk(|directory| directory.write_commands(&bytes));
+                    if result.is_ok() && std::mem::take(&mut self.settled) {
+                        self.directory.iter().for_each(Directory::forget_note);
+                    }
                     self.agent.handle_commands_written(result.map_err(|error| error.to_string()), self.clock.now());
                 }
                 Effect::Act { ticket, act } => match &mut self.engine {
@@ -214,6 +294,15 @@ impl Shell {
                 },
                 Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
                 Effect::Cancel { ticket } => self.engine.iter_mut().for_each(|engine| engine.cancel(ticket)),
+                Effect::Fetch(order) => {
+                    let fetch = release::fetch(order).map_err(|error| error.to_string());
+                    self.fetching = Some(Owned::spawn(fetch));
+                }
+                Effect::Discard(target) => release::discard(&target),
+                Effect::WriteNote(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_note(&bytes));
+                    self.agent.handle_noted(result.map_err(|error| error.to_string()), self.clock.now());
+                }
                 Effect::WriteCursor(cursor) => {
                     if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
                         tracing::warn!("{error}; after a crash the engine's events are read from further back");
@@ -245,6 +334,36 @@ async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> Notice {
         Ok(engine) => engine.next().await,
         Err(_) => std::future::pending().await,
     }
+}
+
+async fn next_fetched(fetching: &mut Option<Owned<Result<Box<str>, String>>>) -> Result<Box<str>, String> {
+    match fetching {
+        Some(fetching) => fetching.value().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Opens the data directory. After a trial that was cut off the new version may need a moment to leave it.
+async fn open_directory(given: Option<&Path>, role: Role) -> Result<Option<Directory>, DirectoryError> {
+    let clock = Clock::start();
+    loop {
+        match directory::open(given) {
+            Err(DirectoryError::InUse(path))
+                if role == Role::Program && trial::note_file(&path).exists() && clock.now().mono < LEAVING =>
+            {
+                clock.sleep_until(Some(clock.now().mono + AGAIN)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The file that this program runs from, or why it cannot be replaced; none where that is not wanted, or where the
+/// image is what is replaced.
+fn own_program(settings: &Settings, role: Role, in_container: bool) -> Option<Result<PathBuf, Box<str>>> {
+    let marked = || ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
+    let wanted = role == Role::Program && !settings.agent.agent_release_key.0.is_empty();
+    (wanted && !in_container && !marked()).then(|| release::own_program().map_err(Into::into))
 }
 
 async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixStream> {

@@ -7,6 +7,7 @@
 //! container are done one after the other, those about different ones beside each other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use radar_link::jws::{self, PublicKey, VerifyError};
@@ -16,14 +17,18 @@ use radar_wire::container::{ContainerId, Record};
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
+use super::trial::Settled;
 use crate::engine::act::{Act, ActError, Done, Piece};
+use crate::release::Order;
 
 pub mod journal;
 pub mod policy;
+pub mod renewal;
 mod target;
 
 use journal::Journal;
 use policy::Policy;
+use renewal::{Releases, Renewal};
 use target::Target;
 
 /// How far the bridge's clock and ours may be apart, in seconds.
@@ -56,6 +61,8 @@ pub struct Rules {
     pub policy: Policy,
     /// The container that the agent itself runs in: the beginning of its id.
     pub own: Option<Box<str>>,
+    /// What the agent itself may be replaced by.
+    pub releases: Releases,
 }
 
 impl Rules {
@@ -79,6 +86,12 @@ pub(super) enum Effect {
     More { ticket: u64 },
     /// End an act before its time.
     Cancel { ticket: u64 },
+    /// Fetch a new version of the agent, and hand what comes of it to [`Commands::handle_fetched`].
+    Fetch(Order),
+    /// Remove a new version that is not tried after all.
+    Discard(PathBuf),
+    /// Write the note of a trial, and say so to [`Commands::handle_noted`].
+    WriteNote(Vec<u8>),
     /// So many messages were no commands of anybody who may ask, the last for this reason.
     Ignored { messages: u64, reason: String },
     /// A command was accepted or refused; for the log.
@@ -107,6 +120,7 @@ pub(super) struct Commands {
     fresh: Vec<Accepted>,
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
     working: BTreeMap<u64, (Box<str>, Target)>,
+    renewal: Option<Renewal>,
     tickets: u64,
     /// What the broker is to be told, in order; the number names it while it is under way.
     outcomes: VecDeque<(u64, bool, Outcome)>,
@@ -117,8 +131,16 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Goes on from what an earlier life has left: what was under way then is interrupted.
-    pub(super) fn new(agent: AgentId, rules: Rules, on_disk: bool, journal: Journal, now: Now) -> Self {
+    /// Goes on from what an earlier life has left: what was under way then is interrupted, but for a self-update, which
+    /// is `settled`, or of which this life is a part.
+    pub(super) fn new(
+        agent: AgentId,
+        rules: Rules,
+        on_disk: bool,
+        journal: Journal,
+        settled: Option<Settled>,
+        now: Now,
+    ) -> Self {
         let mut commands = Self {
             agent,
             rules,
@@ -128,6 +150,7 @@ impl Commands {
             fresh: Vec::new(),
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
+            renewal: None,
             tickets: 0,
             outcomes: VecDeque::new(),
             numbers: 0,
@@ -135,7 +158,12 @@ impl Commands {
             complain: Duration::ZERO,
             effects: VecDeque::new(),
         };
-        let left: Vec<_> = commands.journal.entries().filter(|(_, entry)| !entry.told).collect();
+        if let Some(settled) = settled {
+            commands.settle(settled, now);
+        }
+        let told: Vec<_> = commands.outcomes.iter().map(|(_, _, outcome)| outcome.jti.clone()).collect();
+        let open = |jti: &str| !commands.is_on_trial(jti) && !told.iter().any(|one| &**one == jti);
+        let left: Vec<_> = commands.journal.entries().filter(|(jti, entry)| !entry.told && open(jti)).collect();
         let left: Vec<(Box<str>, Option<Outcome>)> =
             left.into_iter().map(|(jti, entry)| (jti.into(), entry.outcome.clone())).collect();
         for (jti, outcome) in left {
@@ -181,7 +209,7 @@ impl Commands {
             return;
         }
         match self.accept(&claims, retained, records, now) {
-            Ok(accepted) => self.fresh.push(accepted),
+            Ok(accepted) => self.fresh.extend(accepted),
             Err((state, reason)) => {
                 self.log(&claims, state.clone(), Some(reason.clone()));
                 let jti = claims.jti.as_str().into();
@@ -196,7 +224,7 @@ impl Commands {
         retained: bool,
         records: &BTreeMap<ContainerId, Record>,
         now: Now,
-    ) -> Result<Accepted, (Progress, Box<str>)> {
+    ) -> Result<Option<Accepted>, (Progress, Box<str>)> {
         let refused = |reason: String| (Progress::Refused, reason.into_boxed_str());
         let failed = |reason: String| (Progress::Failed, reason.into_boxed_str());
         if retained {
@@ -210,6 +238,9 @@ impl Commands {
         }
         if claims.cmd == Command::Unknown {
             return Err(refused("unknown-command: this version of the agent does not know it".to_owned()));
+        }
+        if let Some(why) = self.is_leaving() {
+            return Err(refused(why.to_owned()));
         }
         let word = claims.cmd.word();
         let record = match claims.cmd.container() {
@@ -232,35 +263,52 @@ impl Commands {
         if ahead >= PER_TARGET || waiting >= WAITING {
             return Err(refused("busy: too many commands wait already".to_owned()));
         }
+        if let Command::SelfUpdate { image, program, patience } = &claims.cmd {
+            let renewed = self.accept_renewal(claims, image.as_deref(), program.as_ref(), *patience, seconds);
+            return renewed.map(|()| None).map_err(refused);
+        }
         let act = target::act(&claims.cmd, record.map(|record| record.id))
             .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
+        self.note(claims, seconds).map_err(refused)?;
+        Ok(Some(Accepted { jti: claims.jti.as_str().into(), act, target }))
+    }
+
+    /// Takes a command into the journal, which is to be written before anything is done.
+    fn note(&mut self, claims: &Claims, seconds: i64) -> Result<(), String> {
         let until = claims.exp.saturating_add(SKEW);
         if !self.journal.accept(&claims.jti, until, seconds) {
-            return Err(refused("busy: too many commands are remembered".to_owned()));
+            return Err("busy: too many commands are remembered".to_owned());
         }
         self.unwritten = true;
         self.log(claims, Progress::Accepted, None);
-        Ok(Accepted { jti: claims.jti.as_str().into(), act, target })
+        Ok(())
     }
 
     /// How writing the journal went.
     pub(super) fn handle_written(&mut self, result: Result<(), String>, now: Now) {
-        let fresh = std::mem::take(&mut self.fresh);
-        for accepted in fresh {
-            let (state, reason) = match &result {
-                Ok(()) => (Progress::Accepted, None),
-                Err(error) => {
-                    self.journal.remove(&accepted.jti);
-                    let why = format!("storage: it could not be noted before it is done: {error}");
-                    (Progress::Refused, Some(why.into_boxed_str()))
-                }
-            };
-            self.tell(Outcome { jti: accepted.jti.clone(), at: now.wall, state, reason, result: None });
+        for accepted in std::mem::take(&mut self.fresh) {
+            self.tell_noted(&accepted.jti, &result, now);
             if result.is_ok() {
                 self.waiting.entry(accepted.target).or_default().push_back(accepted);
             }
         }
+        if let Some(jti) = self.fresh_renewal() {
+            self.tell_noted(&jti, &result, now);
+            self.begin_renewal(result.is_ok());
+        }
         self.work();
+    }
+
+    fn tell_noted(&mut self, jti: &str, result: &Result<(), String>, now: Now) {
+        let (state, reason) = match result {
+            Ok(()) => (Progress::Accepted, None),
+            Err(error) => {
+                self.journal.remove(jti);
+                let why = format!("storage: it could not be noted before it is done: {error}");
+                (Progress::Refused, Some(why.into_boxed_str()))
+            }
+        };
+        self.tell(Outcome { jti: jti.into(), at: now.wall, state, reason, result: None });
     }
 
     /// An act that is under way tells something.
@@ -283,6 +331,7 @@ impl Commands {
             }
         }
         self.work();
+        self.go_on();
     }
 
     /// The next outcome for the broker, with a number that comes back when it has been taken.
@@ -365,7 +414,9 @@ impl Commands {
 
     fn tell(&mut self, outcome: Outcome) {
         if self.outcomes.len() >= OUTCOMES {
-            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| outcome.state == Progress::Accepted;
+            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| {
+                matches!(outcome.state, Progress::Accepted | Progress::Progress)
+            };
             let at = self.outcomes.iter().position(is_no_end).unwrap_or(0);
             self.outcomes.remove(at);
         }

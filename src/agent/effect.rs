@@ -1,9 +1,12 @@
 //! What the core asks of its shell.
 
 use crate::engine::act::Act;
+use crate::release::Order;
 use radar_link::mqtt::Message;
 use radar_wire::container::ContainerId;
 use radar_wire::snapshot::Snapshot;
+
+use std::path::PathBuf;
 
 use super::keeping::Write;
 use super::opening::Cursor;
@@ -63,6 +66,12 @@ pub enum Effect {
         /// The act's.
         ticket: u64,
     },
+    /// Fetch a new version of the agent and answer with [`Agent::handle_fetched`](super::Agent::handle_fetched).
+    Fetch(Order),
+    /// Remove what was fetched beside this program: it is not tried.
+    Discard(PathBuf),
+    /// Write the note of a trial and answer with [`Agent::handle_noted`](super::Agent::handle_noted).
+    WriteNote(Vec<u8>),
     /// Write the cursor file.
     WriteCursor(Cursor),
     /// Log this.

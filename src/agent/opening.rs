@@ -16,6 +16,7 @@ use super::commands::journal::Journal;
 use super::inventory::Restored;
 use super::outbox::Entry;
 use super::spool::Spool;
+use super::trial::Settled;
 
 /// How long the broker is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +35,8 @@ pub struct Kept {
     pub cursor: Option<Cursor>,
     /// The commands of the last minutes.
     pub commands: Journal,
+    /// How a self-update ended.
+    pub settled: Option<Settled>,
 }
 
 /// What the cursor file holds.

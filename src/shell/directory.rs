@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 use crate::agent::keeping::Write;
 use crate::agent::opening::{Cursor, Kept};
 use crate::agent::spool;
+use crate::agent::trial::Note;
+
+use super::trial;
 
 /// Where an agent keeps its data unless told.
 const DEFAULT: &str = "/var/lib/radar-agent";
@@ -89,7 +92,8 @@ impl Directory {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let commands = self.decode("commands").unwrap_or_default();
-        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor"), commands }
+        let (stopped, cursor) = (stopped.filter(|_| unmarked), self.decode("cursor"));
+        Kept { spool, stopped, cursor, commands, settled: None }
     }
 
     /// Writes the outbox file.
@@ -118,6 +122,27 @@ impl Directory {
     /// What the file system says.
     pub fn write_commands(&self, bytes: &[u8]) -> io::Result<()> {
         write_atomic(&self.file("commands"), bytes, 0o600)
+    }
+
+    /// The note of a trial.
+    #[must_use]
+    pub fn note(&self) -> Option<Note> {
+        self.decode("self-update")
+    }
+
+    /// Writes the note of a trial.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_note(&self, bytes: &[u8]) -> io::Result<()> {
+        write_atomic(&trial::note_file(&self.path), bytes, 0o600)
+    }
+
+    /// Removes what a trial has left.
+    pub fn forget_note(&self) {
+        // What cannot be removed is settled once more, and not told twice.
+        let _ = fs::remove_file(trial::note_file(&self.path));
+        let _ = fs::remove_file(trial::log_file(&self.path));
     }
 
     /// Writes the cursor file.

@@ -36,13 +36,14 @@ struct Desk {
     acts: Vec<(u64, Act)>,
     said: Vec<String>,
     journal: Vec<u8>,
+    note: Vec<u8>,
     names: u32,
 }
 
 impl Desk {
     fn new(allow: &str) -> Self {
         let key = SigningKey::generate().unwrap();
-        let rules = Rules { keys: vec![key.public()], policy: allow.parse().unwrap(), own: None };
+        let rules = Rules { keys: vec![key.public()], policy: allow.parse().unwrap(), ..Rules::default() };
         Self::with(key, rules, Journal::default())
     }
 
@@ -54,7 +55,7 @@ impl Desk {
             record(3, "cache", &[("radar.deny", "restart")]),
         ]);
         Self {
-            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, now),
+            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, None, now),
             key,
             records,
             now,
@@ -62,6 +63,7 @@ impl Desk {
             acts: Vec::new(),
             said: Vec::new(),
             journal: Vec::new(),
+            note: Vec::new(),
             names: 0,
         }
     }
@@ -104,7 +106,15 @@ impl Desk {
                     self.acts.push((ticket, act));
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
-                Effect::Told { .. } => {}
+                Effect::Told { .. } | Effect::More { .. } | Effect::Cancel { .. } => {}
+                Effect::Fetch(order) => self.said.push(format!("fetch {}", order.digest)),
+                Effect::Discard(target) => self.said.push(format!("discard beside {}", target.display())),
+                Effect::WriteNote(bytes) => {
+                    self.said.push("note".to_owned());
+                    self.note = bytes;
+                    let leaves = self.commands.handle_noted(self.disk.clone(), self.now);
+                    assert_eq!(leaves, self.commands.leaves_for().is_some());
+                }
             }
         }
     }
@@ -179,7 +189,7 @@ fn what_nobody_signed_who_may_ask_is_ignored_and_told_to_nobody() {
 #[test]
 fn while_one_key_takes_over_from_another_both_are_heard() {
     let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let rules = Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), own: None };
+    let rules = Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), ..Rules::default() };
     let mut desk = Desk::with(old, rules, Journal::default());
     assert_eq!(desk.command(restart("web")), ["01-1 accepted"]);
     desk.key = new;
@@ -300,9 +310,9 @@ fn what_cannot_be_noted_is_not_done() {
     assert!(desk.acts.is_empty());
     desk.disk = Ok(());
     assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
-    let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), own: None };
+    let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), ..Rules::default() };
     let mut memory = Desk::with(desk.key, rules.clone(), Journal::default());
-    memory.commands = Commands::new("pi".parse().unwrap(), rules.clone(), false, Journal::default(), memory.now);
+    memory.commands = Commands::new("pi".parse().unwrap(), rules.clone(), false, Journal::default(), None, memory.now);
     assert_eq!((memory.command(restart("web")), memory.acts.len()), (vec![], 0));
     assert!(memory.said[0].contains("DATA_DIR"), "{:?}", memory.said);
     assert_eq!(rules.abilities(false).allows, []);

@@ -286,6 +286,12 @@ impl World {
                     "commands noted".to_owned()
                 }
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
+                Effect::Fetch(_) => "fetch".to_owned(),
+                Effect::Discard(_) => "discard".to_owned(),
+                Effect::WriteNote(_) => {
+                    self.agent.handle_noted(Ok(()), self.now);
+                    "trial noted".to_owned()
+                }
                 Effect::WriteCursor(cursor) => format!("cursor {}", cursor.epoch),
                 Effect::Say(remark) => format!("say: {remark}"),
                 Effect::Finish { outbox, stopped } => {
