@@ -5,3 +5,4 @@ mod disk;
 mod engine;
 mod process;
 mod proxy;
+mod registry;

@@ -85,7 +85,7 @@ impl Engine {
         fs::write(directory.join("containerd.toml"), containerd).context("the configuration of containerd")?;
         let engine = Self { daemon: Arc::new(Daemon { directory, tls, process: Seat::default() }) };
         engine.start_daemon().await?;
-        engine.import_image().await?;
+        engine.make_image(IMAGE, &[]).await?;
         Ok(engine)
     }
 
@@ -185,12 +185,14 @@ impl Engine {
         self.daemon.process.ask(Process::tail).unwrap_or_default()
     }
 
-    async fn import_image(&self) -> Result<()> {
+    /// Makes an image of busybox with this name, changed by lines of a Dockerfile (`ENV A=b`, `CMD ["sleep", "9"]`).
+    pub async fn make_image(&self, name: &str, changes: &[&str]) -> Result<()> {
         let archive = image::root_filesystem(&self.daemon.directory)?;
-        let (repository, tag) = IMAGE.split_once(':').context("the image's name has a tag")?;
-        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
+        let (repository, tag) = name.rsplit_once(':').context("the image's name has a tag")?;
+        let changes = changes.iter().map(|line| (*line).to_owned()).collect();
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
         let body = bollard::body_full(archive.into());
         let progress = self.client()?.create_image(Some(options), Some(body), None);
-        progress.try_collect::<Vec<_>>().await.context("importing the image").map(drop)
+        progress.try_collect::<Vec<_>>().await.with_context(|| format!("importing the image {name}")).map(drop)
     }
 }

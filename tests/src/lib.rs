@@ -16,5 +16,6 @@ pub mod port;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod registry;
 pub mod server;
 pub mod wait;
