@@ -163,7 +163,14 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(config.id.clone(), config.rules.clone(), config.on_disk, kept.commands, kept.settled, now),
+            commands: Commands::new(
+                config.id.clone(),
+                config.rules.clone(),
+                config.on_disk,
+                kept.commands,
+                kept.settled,
+                now,
+            ),
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),

@@ -175,7 +175,8 @@ async fn version(program: &Path) -> Result<Box<str>, FetchError> {
             }
             other => {
                 let _ = child.kill().and_then(|()| child.wait());
-                let why = other.err().map_or_else(|| "it does not tell its version in time".to_owned(), |e| e.to_string());
+                let why =
+                    other.err().map_or_else(|| "it does not tell its version in time".to_owned(), |e| e.to_string());
                 return Err(refused(why));
             }
         }

@@ -123,11 +123,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) 
 ///
 /// # Errors
 /// As for [`run`].
-pub async fn live(
-    settings: Settings,
-    role: Role,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<End, RunError> {
+pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output = ()> + Send) -> Result<End, RunError> {
     let mut shutdown = pin!(shutdown.fuse());
     let engine = engine_settings(&settings)?;
     let directory = open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
@@ -181,7 +177,8 @@ pub async fn live(
     let agent = Agent::new(config, kept, clock.now());
     let path = path.map(Path::to_owned);
     let fetching = None;
-    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, settled, fetching, id: identity.id };
+    let shell =
+        Shell { agent, clock, session, engine: Err(engine), directory, listener, settled, fetching, id: identity.id };
     match (shell.run(shutdown.as_mut()).await, path) {
         (Some(note), Some(path)) => Ok(trial::watch(note, &path, shutdown).await),
         _ => Ok(End::Stopped),

@@ -47,7 +47,8 @@ pub(super) async fn watch(
     directory: &Path,
     mut shutdown: Pin<&mut (impl FusedFuture<Output = ()> + Send)>,
 ) -> End {
-    let mut watch = Watch { note, directory, child: None, log: Log::open(directory), ended: "it was not started".into() };
+    let mut watch =
+        Watch { note, directory, child: None, log: Log::open(directory), ended: "it was not started".into() };
     tracing::info!(
         "{} is tried: it has {} s to be online, and this is {} until then",
         watch.note.to,
@@ -62,7 +63,8 @@ pub(super) async fn watch(
             Err("the agent was asked to stop meanwhile".into())
         }
     };
-    let adopted = verdict.and_then(|()| watch.adopt().map_err(|error| format!("it cannot take its place: {error}").into()));
+    let adopted =
+        verdict.and_then(|()| watch.adopt().map_err(|error| format!("it cannot take its place: {error}").into()));
     if let Err(why) = adopted {
         watch.go_back(why);
     }
@@ -149,7 +151,12 @@ impl Watch<'_> {
         if let Err(error) = File::open(target.parent().unwrap_or(Path::new("/"))).and_then(|it| it.sync_all()) {
             tracing::warn!("{}: {error}", target.display());
         }
-        tracing::info!("{} is online and takes the place of {}, which stays as {}", self.note.to, self.note.from, previous.display());
+        tracing::info!(
+            "{} is online and takes the place of {}, which stays as {}",
+            self.note.to,
+            self.note.from,
+            previous.display()
+        );
         Ok(())
     }
 
@@ -218,7 +225,9 @@ impl Log {
         let mut said = Vec::new();
         if let Ok(mut file) = File::open(&self.path) {
             let length = file.metadata().map_or(0, |metadata| metadata.len());
-            let _ = file.seek(SeekFrom::Start(length.saturating_sub(4096))).and_then(|_| file.take(4096).read_to_end(&mut said));
+            let _ = file
+                .seek(SeekFrom::Start(length.saturating_sub(4096)))
+                .and_then(|_| file.take(4096).read_to_end(&mut said));
         }
         said
     }

@@ -14,5 +14,6 @@ mod main_job;
 mod network;
 mod presence;
 mod secrets;
+mod self_update;
 mod server_away;
 mod world;

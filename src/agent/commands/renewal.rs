@@ -105,7 +105,10 @@ impl Commands {
         seconds: i64,
     ) -> Result<(), String> {
         let Some(program) = program.filter(|_| image.is_none()) else {
-            return Err("invalid: the agent is a program of this host: name a program, with its hash and its signature".to_owned());
+            return Err(
+                "invalid: the agent is a program of this host: name a program, with its hash and its signature"
+                    .to_owned(),
+            );
         };
         if self.renewal.is_some() {
             return Err("busy: the agent is being updated already".to_owned());
@@ -148,7 +151,8 @@ impl Commands {
         let jti = renewal.jti.clone();
         match result {
             Ok(to) => {
-                let what = format!("{to} is here and is what was signed; it is tried now, and the agent is away until then");
+                let what =
+                    format!("{to} is here and is what was signed; it is tried now, and the agent is away until then");
                 renewal.step = Step::Waiting { to, until: now.mono + OTHERS };
                 let result = Value::Map(vec![(Value::from("what"), Value::from(what))]);
                 self.tell(Outcome { jti, at: now.wall, state: Progress::Progress, reason: None, result: Some(result) });

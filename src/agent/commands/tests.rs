@@ -6,6 +6,8 @@ use radar_wire::container::State;
 use super::*;
 use crate::engine::act::ActErrorKind;
 
+mod renewal;
+
 /// A time of this century, in milliseconds.
 const NOW: i64 = 1_795_000_000_000;
 
@@ -189,7 +191,8 @@ fn what_nobody_signed_who_may_ask_is_ignored_and_told_to_nobody() {
 #[test]
 fn while_one_key_takes_over_from_another_both_are_heard() {
     let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let rules = Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), ..Rules::default() };
+    let rules =
+        Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), ..Rules::default() };
     let mut desk = Desk::with(old, rules, Journal::default());
     assert_eq!(desk.command(restart("web")), ["01-1 accepted"]);
     desk.key = new;

@@ -52,7 +52,8 @@ fn an_outcome_waits_for_the_broker_and_for_a_bridge() {
 fn a_command_that_comes_first_waits_for_the_containers() {
     let mut world = commanded();
     let key = world.key.take();
-    let rules = Rules { keys: vec![key.as_ref().unwrap().public()], policy: "operate".parse().unwrap(), ..Rules::default() };
+    let rules =
+        Rules { keys: vec![key.as_ref().unwrap().public()], policy: "operate".parse().unwrap(), ..Rules::default() };
     let mut world = World::new(Config { on_disk: true, rules, ..config() }, Kept::default());
     world.key = key;
     world.run("connected 5\n command 01-1 web\n echo\n command 01-2 web");

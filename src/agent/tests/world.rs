@@ -286,6 +286,8 @@ impl World {
                     "commands noted".to_owned()
                 }
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
+                Effect::More { ticket } => format!("more {ticket}"),
+                Effect::Cancel { ticket } => format!("cancel {ticket}"),
                 Effect::Fetch(_) => "fetch".to_owned(),
                 Effect::Discard(_) => "discard".to_owned(),
                 Effect::WriteNote(_) => {

@@ -52,10 +52,13 @@ fn a_new_version_that_ends_is_started_again_three_times() {
     let recovers = [(0, "none yet"), (1, "exit code 3"), (2, "exit code 3"), (3, "online"), (8, "online")];
     assert_eq!(run(60, &recovers), ["0 Start", "2 Start", "8 Adopt"]);
     let steps = run(2, &ends);
-    assert_eq!(steps[..2], [
-        "0 Start".to_owned(),
-        format!("2 Back({:?})", "the new one ended, and was not online within 2 s: exit code 3")
-    ]);
+    assert_eq!(
+        steps[..2],
+        [
+            "0 Start".to_owned(),
+            format!("2 Back({:?})", "the new one ended, and was not online within 2 s: exit code 3")
+        ]
+    );
 }
 
 fn note(stage: Stage) -> Note {
