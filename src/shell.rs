@@ -147,6 +147,7 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
         kept = Kept { stopped: None, ..kept };
     }
     let note = directory.as_ref().and_then(Directory::note);
+    let target = program.as_ref().and_then(|program| program.as_ref().ok()).cloned();
     let facts = facts(&settings, host, &machine);
     let rules = Rules {
         keys: settings.agent.agent_command_key.0.clone(),
@@ -162,6 +163,8 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
         kept.settled = Some(note.settle(note.staged().exists(), &crate::version()));
         release::discard(&note.target);
     }
+    // What a download that was cut off has left.
+    target.iter().for_each(|target| release::discard(target));
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(
@@ -358,9 +361,8 @@ async fn open_directory(given: Option<&Path>, role: Role) -> Result<Option<Direc
 /// The file that this program runs from, or why it cannot be replaced; none where that is not wanted, or where the
 /// image is what is replaced.
 fn own_program(settings: &Settings, role: Role, in_container: bool) -> Option<Result<PathBuf, Box<str>>> {
-    let marked = || ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
     let wanted = role == Role::Program && !settings.agent.agent_release_key.0.is_empty();
-    (wanted && !in_container && !marked()).then(|| release::own_program().map_err(Into::into))
+    (wanted && !in_container).then(|| release::own_program().map_err(Into::into))
 }
 
 async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixStream> {

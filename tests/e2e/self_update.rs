@@ -49,7 +49,6 @@ impl Stage {
         agent.set("AGENT_RELEASE_KEY", &release.public().to_string());
         agent.set("AGENT_ALLOW", "self-update");
         let target = agent.installed().await?;
-        releases::strip(&target).await?;
         let old = fs::read(&target)?;
         let stage = Self { broker, tap, key, release, agent, target, old, releases: Releases::serve().await? };
         stage.agent.start().await?;
@@ -235,7 +234,7 @@ async fn a_version_that_does_not_come_online_goes_and_the_old_one_tells_why() ->
     let pid = stage.agent.pid();
     stage.ask("01-1", &stage.astray(), Way::Straight, 6).await?;
     let reason = stage.fails("01-1", "rolled-back: the new one was not online at the broker within 6 s").await?;
-    assert!(reason.contains("the broker cannot be reached") || reason.contains("refused"), "{reason}");
+    assert!(reason.contains("nothing listens at mqtt://"), "{reason}");
     stage.ask("01-2", &stage.script("echo 'no such thing' >&2; exit 3"), Way::Straight, 60).await?;
     let reason = stage.fails("01-2", "rolled-back: the new one ended 4 times: exit status: 3").await?;
     assert!(reason.contains("no such thing"), "{reason}");
@@ -255,7 +254,7 @@ async fn a_stop_during_a_trial_is_a_stop_and_the_old_version_starts_next() -> Re
     let stage = Stage::set().await?;
     stage.ask("01-1", &stage.astray(), Way::Straight, 60).await?;
     stage.agent.wait_log("is tried").await?;
-    stage.agent.wait_log("broker is away").await.or(Ok::<_, anyhow::Error>(()))?;
+    stage.agent.wait_log("nothing listens at mqtt://").await?;
     stage.agent.stop().await?;
     assert!(fs::read(&stage.target)? == stage.old);
     stage.agent.start().await?;

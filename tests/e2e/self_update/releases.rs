@@ -1,10 +1,9 @@
 //! A server with programs to download, and all that can be wrong with one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use radar_link::jws::{Hasher, SigningKey, sign_digest};
 use radar_wire::command::Program;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -106,11 +105,4 @@ async fn answer(mut stream: TcpStream, offers: &Offers) -> Option<()> {
         let _ = stream.read(&mut [0]).await;
     }
     Some(())
-}
-
-/// Takes what only a debugger reads out of a program: as it is built for tests, it is larger than any release.
-pub(super) async fn strip(program: &Path) -> Result<()> {
-    let status = tokio::process::Command::new("strip").arg(program).status().await.context("strip, of binutils")?;
-    ensure!(status.success(), "{} cannot be stripped", program.display());
-    Ok(())
 }
