@@ -34,6 +34,7 @@ pub mod resend;
 pub mod spool;
 mod telling;
 pub mod trial;
+pub mod update;
 
 use commands::{Commands, Rules};
 pub use effect::Effect;
@@ -151,6 +152,8 @@ impl Agent {
     /// An agent that is about to connect.
     #[must_use]
     pub fn new(config: Config, kept: Kept, now: Now) -> Self {
+        let (id, rules) = (config.id.clone(), config.rules.clone());
+        let commands = Commands::new(id, rules, config.on_disk, kept.commands, kept.updates, kept.settled, now);
         let mut outbox = Outbox::new(config.bounds);
         let mut effects = VecDeque::new();
         if kept.spool.dropped > 0 {
@@ -163,14 +166,7 @@ impl Agent {
         Self {
             life: Life::Opening(Box::new(Opening::new(kept.stopped, kept.cursor, now))),
             asks: Asks::new(),
-            commands: Commands::new(
-                config.id.clone(),
-                config.rules.clone(),
-                config.on_disk,
-                kept.commands,
-                kept.settled,
-                now,
-            ),
+            commands,
             early: Vec::new(),
             presence: Presence::new(config.facts.clone(), config.rules.abilities(config.on_disk)),
             publishing: Publishing::new(),

@@ -284,6 +284,10 @@ impl Shell {
                     }
                     self.agent.handle_commands_written(result.map_err(|error| error.to_string()), self.clock.now());
                 }
+                Effect::WriteUpdates(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_updates(&bytes));
+                    self.agent.handle_updates_written(result.map_err(|error| error.to_string()), self.clock.now());
+                }
                 Effect::Act { ticket, act } => match &mut self.engine {
                     Ok(engine) => engine.act(ticket, act, STEP),
                     Err(_) => {

@@ -18,8 +18,10 @@ use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
 use super::trial::Settled;
+use super::update::journal::Journal as UpdateJournal;
+use super::update::{self, Guard, Order, Updates};
 use crate::engine::act::{Act, ActError, Done, Piece};
-use crate::release::Order;
+use crate::release;
 
 pub mod journal;
 pub mod policy;
@@ -80,6 +82,8 @@ impl Rules {
 pub(super) enum Effect {
     /// Write the journal, and say so to [`Commands::handle_written`].
     Write(Vec<u8>),
+    /// Write the journal of updates, and say so to [`Commands::handle_updates_written`].
+    WriteUpdates(Vec<u8>),
     /// Have the engine do this, and hand its answer to [`Commands::handle_acted`].
     Act { ticket: u64, act: Act },
     /// Let an act tell more.
@@ -87,7 +91,7 @@ pub(super) enum Effect {
     /// End an act before its time.
     Cancel { ticket: u64 },
     /// Fetch a new version of the agent, and hand what comes of it to [`Commands::handle_fetched`].
-    Fetch(Order),
+    Fetch(release::Order),
     /// Remove a new version that is not tried after all.
     Discard(PathBuf),
     /// Write the note of a trial, and say so to [`Commands::handle_noted`].
@@ -102,8 +106,16 @@ pub(super) enum Effect {
 #[derive(Debug)]
 struct Accepted {
     jti: Box<str>,
-    act: Act,
+    work: Work,
     target: Target,
+}
+
+/// What it comes to.
+#[derive(Debug)]
+enum Work {
+    /// One act of the engine.
+    Act(Act),
+    Update(Order),
 }
 
 /// The commands of this host.
@@ -119,8 +131,10 @@ pub(super) struct Commands {
     /// Accepted, once the journal is written.
     fresh: Vec<Accepted>,
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
+    /// By the ticket of the act; an update has one to itself.
     working: BTreeMap<u64, (Box<str>, Target)>,
     renewal: Option<Renewal>,
+    updates: Updates,
     tickets: u64,
     /// What the broker is to be told, in order; the number names it while it is under way.
     outcomes: VecDeque<(u64, bool, Outcome)>,
@@ -131,13 +145,14 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Goes on from what an earlier life has left: what was under way then is interrupted, but for a self-update, which
-    /// is `settled`, or of which this life is a part.
+    /// Goes on from what an earlier life has left: what was under way then is interrupted, but updates, which go back or
+    /// finish, and a self-update, which is `settled`, or of which this life is a part.
     pub(super) fn new(
         agent: AgentId,
         rules: Rules,
         on_disk: bool,
         journal: Journal,
+        updates: UpdateJournal,
         settled: Option<Settled>,
         now: Now,
     ) -> Self {
@@ -151,6 +166,7 @@ impl Commands {
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
             renewal: None,
+            updates: Updates::default(),
             tickets: 0,
             outcomes: VecDeque::new(),
             numbers: 0,
@@ -158,6 +174,10 @@ impl Commands {
             complain: Duration::ZERO,
             effects: VecDeque::new(),
         };
+        for (jti, id) in commands.updates.resume(updates, &mut commands.tickets) {
+            commands.tickets += 1;
+            commands.working.insert(commands.tickets, (jti, Target::Container(id)));
+        }
         if let Some(settled) = settled {
             commands.settle(settled, now);
         }
@@ -167,7 +187,9 @@ impl Commands {
         let left: Vec<(Box<str>, Option<Outcome>)> =
             left.into_iter().map(|(jti, entry)| (jti.into(), entry.outcome.clone())).collect();
         for (jti, outcome) in left {
+            let resumed = commands.working.values().any(|(working, _)| *working == jti);
             match outcome {
+                None if resumed => {}
                 Some(outcome) => commands.tell(outcome),
                 None => {
                     let reason = "interrupted: the agent ended while this was under way; see what became of it";
@@ -175,6 +197,7 @@ impl Commands {
                 }
             }
         }
+        commands.work(now);
         commands
     }
 
@@ -256,6 +279,9 @@ impl Commands {
                 return Err(refused(format!("protected: {word} is not for this container: {why}")));
             }
         }
+        if let Some(record) = record.filter(|record| self.is_updated(record.id)) {
+            return Err(refused(format!("busy: {} is being updated", record.name)));
+        }
         let target = record.map_or(Target::Host, |record| Target::Container(record.id));
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
         let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
@@ -267,10 +293,13 @@ impl Commands {
             let renewed = self.accept_renewal(claims, image.as_deref(), program.as_ref(), *patience, seconds);
             return renewed.map(|()| None).map_err(refused);
         }
-        let act = target::act(&claims.cmd, record.map(|record| record.id))
-            .ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
+        let id = record.map(|record| record.id);
+        let act = || target::act(&claims.cmd, id).map(Work::Act);
+        let work = Order::of(&claims.cmd, id).map(Work::Update).or_else(act);
+        let work =
+            work.ok_or_else(|| refused("unknown-command: this version of the agent does not know it".to_owned()))?;
         self.note(claims, seconds).map_err(refused)?;
-        Ok(Some(Accepted { jti: claims.jti.as_str().into(), act, target }))
+        Ok(Some(Accepted { jti: claims.jti.as_str().into(), work, target }))
     }
 
     /// Takes a command into the journal, which is to be written before anything is done.
@@ -296,7 +325,7 @@ impl Commands {
             self.tell_noted(&jti, &result, now);
             self.begin_renewal(result.is_ok());
         }
-        self.work();
+        self.work(now);
     }
 
     fn tell_noted(&mut self, jti: &str, result: &Result<(), String>, now: Now) {
@@ -313,13 +342,13 @@ impl Commands {
 
     /// An act that is under way tells something.
     pub(super) fn handle_told(&mut self, ticket: u64, piece: Piece, _now: Now) {
-        let Piece::Log(_) = piece;
+        self.updates.handle_told(ticket, &piece);
         self.effects.push_back(Effect::More { ticket });
     }
 
     /// How the engine's work went.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
-        let Some((jti, _)) = self.working.remove(&ticket) else { return };
+        let Some((jti, _)) = self.working.remove(&ticket) else { return self.handle_updated(ticket, &result, now) };
         match result {
             Ok(Done { changed, result }) => {
                 let unchanged = (!changed).then(|| "unchanged: it was so already".into());
@@ -330,8 +359,36 @@ impl Commands {
                 self.end(&jti, Progress::Failed, Some(reason.into()), None, now);
             }
         }
-        self.work();
-        self.go_on();
+        self.work(now);
+    }
+
+    fn handle_updated(&mut self, ticket: u64, result: &Result<Done, ActError>, now: Now) {
+        let busy = self.working.values().map(|(_, target)| target).chain(self.waiting.keys());
+        let busy = busy.filter_map(|target| match target {
+            Target::Container(id) => Some(*id),
+            Target::Host => None,
+        });
+        let guard = Guard { rules: &self.rules, busy: busy.collect() };
+        self.updates.handle_acted(ticket, result, &guard, &mut self.tickets, now);
+        self.work(now);
+    }
+
+    /// How writing the journal of updates went.
+    pub(super) fn handle_updates_written(&mut self, result: &Result<(), String>, now: Now) {
+        self.updates.handle_written(result, &mut self.tickets, now);
+        self.work(now);
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.updates.handle_timeout(&mut self.tickets, now);
+        self.time_renewal(now);
+        self.work(now);
+    }
+
+    /// When something is due, in monotonic time.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        self.updates.poll_timeout().into_iter().chain(self.renewal_timeout()).min()
     }
 
     /// The next outcome for the broker, with a number that comes back when it has been taken.
@@ -379,7 +436,10 @@ impl Commands {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        std::mem::take(&mut self.unwritten).then(|| Effect::Write(self.journal.to_bytes()))
+        if std::mem::take(&mut self.unwritten) {
+            return Some(Effect::Write(self.journal.to_bytes()));
+        }
+        self.updates.next_write().map(Effect::WriteUpdates)
     }
 
     /// Whether nothing is under way, and all is told.
@@ -387,7 +447,8 @@ impl Commands {
         self.working.is_empty() && self.fresh.is_empty() && self.waiting.is_empty() && self.outcomes.is_empty()
     }
 
-    fn work(&mut self) {
+    fn work(&mut self, now: Now) {
+        self.follow_updates(now);
         while self.working.len() < AT_ONCE {
             let busy = |target: &Target| self.working.values().any(|(_, working)| working == target);
             let Some(target) = self.waiting.keys().find(|target| !busy(target)).copied() else { break };
@@ -396,11 +457,44 @@ impl Commands {
             if queue.is_empty() {
                 self.waiting.remove(&target);
             }
-            let Some(Accepted { jti, act, target }) = next else { continue };
+            let Some(Accepted { jti, work, target }) = next else { continue };
             self.tickets += 1;
-            self.working.insert(self.tickets, (jti, target));
-            self.effects.push_back(Effect::Act { ticket: self.tickets, act });
+            self.working.insert(self.tickets, (jti.clone(), target));
+            match work {
+                Work::Act(act) => self.effects.push_back(Effect::Act { ticket: self.tickets, act }),
+                Work::Update(order) => {
+                    self.updates.begin(jti, order, &mut self.tickets);
+                    self.follow_updates(now);
+                }
+            }
         }
+        self.go_on();
+    }
+
+    fn follow_updates(&mut self, now: Now) {
+        while let Some(effect) = self.updates.next_effect() {
+            match effect {
+                update::Effect::Act { ticket, act } => self.effects.push_back(Effect::Act { ticket, act }),
+                update::Effect::Told { jti, what } => {
+                    let (state, result) = (Progress::Progress, Some(what));
+                    self.tell(Outcome { jti, at: now.wall, state, reason: None, result });
+                }
+                update::Effect::Ended { jti, state, reason, result } => {
+                    self.working.retain(|_, (working, _)| *working != jti);
+                    // An earlier life may have told how it ended, and not had the time to forget it.
+                    if self.journal.get(&jti).is_none_or(|entry| entry.outcome.is_none()) {
+                        self.end(&jti, state, reason, result, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a container is being updated, or is to be.
+    fn is_updated(&self, id: ContainerId) -> bool {
+        let asked = self.waiting.values().flatten().chain(&self.fresh);
+        let mut asked = asked.filter(|accepted| matches!(accepted.work, Work::Update(_)));
+        self.updates.holds(id) || asked.any(|accepted| accepted.target == Target::Container(id))
     }
 
     fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {

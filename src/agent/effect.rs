@@ -49,6 +49,9 @@ pub enum Effect {
     Write(Write),
     /// Write the journal of commands and answer with [`Agent::handle_commands_written`](super::Agent::handle_commands_written).
     WriteCommands(Vec<u8>),
+    /// Write the journal of updates, or remove it when it is empty, and answer with
+    /// [`Agent::handle_updates_written`](super::Agent::handle_updates_written).
+    WriteUpdates(Vec<u8>),
     /// Have the engine do this; it answers with [`Notice::Acted`](crate::engine::notice::Notice::Acted).
     Act {
         /// Comes back with the answer.

@@ -40,6 +40,15 @@ impl Agent {
         self.commands.leaves_for()
     }
 
+    /// How writing the journal of updates went.
+    pub fn handle_updates_written(&mut self, result: Result<(), String>, now: Now) {
+        self.now = now;
+        if let Err(error) = &result {
+            self.say(Remark::CommandsUnwritten { error: error.clone() });
+        }
+        self.commands.handle_updates_written(&result, now);
+    }
+
     pub(super) fn handle_command(&mut self, received: &Received) {
         // The bridge tells that nothing came of it.
         if self.stop.is_some() {
@@ -69,6 +78,7 @@ impl Agent {
     pub(super) fn next_of_commands(&mut self) -> Option<Effect> {
         Some(match self.commands.next_effect()? {
             commands::Effect::Write(bytes) => Effect::WriteCommands(bytes),
+            commands::Effect::WriteUpdates(bytes) => Effect::WriteUpdates(bytes),
             commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
             commands::Effect::More { ticket } => Effect::More { ticket },
             commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },

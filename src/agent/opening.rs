@@ -17,6 +17,7 @@ use super::inventory::Restored;
 use super::outbox::Entry;
 use super::spool::Spool;
 use super::trial::Settled;
+use super::update::journal::Journal as Updates;
 
 /// How long the broker is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,6 +38,8 @@ pub struct Kept {
     pub commands: Journal,
     /// How a self-update ended.
     pub settled: Option<Settled>,
+    /// The updates that were under way.
+    pub updates: Updates,
 }
 
 /// What the cursor file holds.

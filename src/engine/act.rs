@@ -6,11 +6,13 @@ use radar_wire::container::ContainerId;
 use thiserror::Error;
 
 mod call;
+mod document;
 mod found;
 mod running;
 
 use radar_wire::command::LogPiece;
 
+pub use document::Document;
 pub(super) use running::Running;
 
 /// One call to the engine.
@@ -86,6 +88,50 @@ pub enum Act {
     /// List the volumes: `volumes`, each with `name`, `driver`, `scope`, `created` and, where the engine tells, `size`
     /// and `in_use`.
     Volumes,
+    /// Tell the whole of some containers' inspects, with their environment: a list, with null for one that is not
+    /// there, as [`Piece::Found`].
+    Describe {
+        /// Which, by id or name.
+        named: Vec<Box<str>>,
+    },
+    /// Tell the whole of an image's inspect, as [`Piece::Found`].
+    DescribeImage {
+        /// Which, by id or name.
+        image: Box<str>,
+    },
+    /// Tell the inspects of all containers that live in a namespace of this one: a list, as [`Piece::Found`].
+    Sharing {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Pull an image.
+    Pull {
+        /// Its name.
+        image: Box<str>,
+    },
+    /// Create a container; what it finds is the new one's id.
+    Create {
+        /// Its name.
+        name: Box<str>,
+        /// All that it is made from.
+        body: Document,
+    },
+    /// Connect a container to a network.
+    Connect {
+        /// Which.
+        network: Box<str>,
+        /// The container.
+        id: ContainerId,
+        /// Its place in the network.
+        endpoint: Document,
+    },
+    /// Take a container off a network.
+    Disconnect {
+        /// Which.
+        network: Box<str>,
+        /// The container.
+        id: ContainerId,
+    },
 }
 
 /// An act that the engine has performed.
@@ -103,6 +149,8 @@ pub struct Done {
 pub enum Piece {
     /// Some of a log, in order.
     Log(Vec<LogPiece>),
+    /// What an act was to tell as it stands; for this host only.
+    Found(Document),
 }
 
 /// Why an act was not performed, as far as is known: one that has timed out, or whose engine has gone away, may have

@@ -14,6 +14,7 @@ use crate::agent::keeping::Write;
 use crate::agent::opening::{Cursor, Kept};
 use crate::agent::spool;
 use crate::agent::trial::Note;
+use crate::agent::update::journal::Journal as Updates;
 
 use super::trial;
 
@@ -92,8 +93,13 @@ impl Directory {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let commands = self.decode("commands").unwrap_or_default();
+        let updates = self.read("updates").map(|bytes| Updates::read(&bytes));
+        let updates = updates.unwrap_or_else(|| Ok(Updates::default())).unwrap_or_else(|error| {
+            tracing::error!("{} is not whole, and updates may be half done: {error}", self.file("updates").display());
+            Updates::default()
+        });
         let (stopped, cursor) = (stopped.filter(|_| unmarked), self.decode("cursor"));
-        Kept { spool, stopped, cursor, commands, settled: None }
+        Kept { spool, stopped, cursor, commands, updates, settled: None }
     }
 
     /// Writes the outbox file.
@@ -109,10 +115,7 @@ impl Directory {
                 file.sync_data()
             }
             Write::Replace(bytes) => write_atomic(&file, bytes, 0o600),
-            Write::Remove => match fs::remove_file(file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            Write::Remove => remove_if_there(&file),
         }
     }
 
@@ -143,6 +146,17 @@ impl Directory {
         // What cannot be removed is settled once more, and not told twice.
         let _ = fs::remove_file(trial::note_file(&self.path));
         let _ = fs::remove_file(trial::log_file(&self.path));
+    }
+
+    /// Writes the journal of updates, or removes it when it is empty.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_updates(&self, bytes: &[u8]) -> io::Result<()> {
+        match bytes {
+            [] => remove_if_there(&self.file("updates")),
+            bytes => write_atomic(&self.file("updates"), bytes, 0o600),
+        }
     }
 
     /// Writes the cursor file.
@@ -181,6 +195,13 @@ impl Directory {
         let read = ciborium::de::from_reader_with_recursion_limit(bytes.as_slice(), 16);
         read.inspect_err(|error| tracing::warn!("{} is not whole and is ignored: {error}", self.file(name).display()))
             .ok()
+    }
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

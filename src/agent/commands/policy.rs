@@ -82,7 +82,7 @@ impl Policy {
 }
 
 /// Whether a container's labels protect it.
-pub(super) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+pub(in crate::agent) fn is_protected(labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
     labels.get(PROTECT).is_some_and(|value| !value.trim().eq_ignore_ascii_case("false"))
 }
 

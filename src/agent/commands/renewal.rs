@@ -188,7 +188,7 @@ impl Commands {
     }
 
     /// When other commands are waited for no longer.
-    pub(in super::super) fn poll_timeout(&self) -> Option<Duration> {
+    pub(super) fn renewal_timeout(&self) -> Option<Duration> {
         match self.renewal.as_ref()?.step {
             Step::Waiting { until, .. } => Some(until),
             _ => None,
@@ -196,8 +196,8 @@ impl Commands {
     }
 
     /// Gives up what has waited too long.
-    pub(in super::super) fn handle_timeout(&mut self, now: Now) {
-        if self.poll_timeout().is_some_and(|until| until <= now.mono) {
+    pub(super) fn time_renewal(&mut self, now: Now) {
+        if self.renewal_timeout().is_some_and(|until| until <= now.mono) {
             self.give_up("busy: other commands were under way all the time", now);
         }
     }

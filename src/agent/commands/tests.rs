@@ -57,7 +57,7 @@ impl Desk {
             record(3, "cache", &[("radar.deny", "restart")]),
         ]);
         Self {
-            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, None, now),
+            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, UpdateJournal::default(), None, now),
             key,
             records,
             now,
@@ -315,7 +315,15 @@ fn what_cannot_be_noted_is_not_done() {
     assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
     let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), ..Rules::default() };
     let mut memory = Desk::with(desk.key, rules.clone(), Journal::default());
-    memory.commands = Commands::new("pi".parse().unwrap(), rules.clone(), false, Journal::default(), None, memory.now);
+    memory.commands = Commands::new(
+        "pi".parse().unwrap(),
+        rules.clone(),
+        false,
+        Journal::default(),
+        UpdateJournal::default(),
+        None,
+        memory.now,
+    );
     assert_eq!((memory.command(restart("web")), memory.acts.len()), (vec![], 0));
     assert!(memory.said[0].contains("DATA_DIR"), "{:?}", memory.said);
     assert_eq!(rules.abilities(false).allows, []);

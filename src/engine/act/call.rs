@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerState};
+use bollard::models::{ContainerInspectResponse, ContainerState, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
+    CreateImageOptions, InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions,
+    ListVolumesOptions, RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
     StopContainerOptions, TopOptions,
 };
 use ciborium::Value;
+use futures_util::TryStreamExt;
 use radar_link::time::Clock;
 use radar_wire::container::ContainerId;
 
 use super::super::failure::{Failure, text};
 use super::super::record::{Labels, cut_to};
 use super::running::Teller;
-use super::{Act, ActError, ActErrorKind, Done, found};
+use super::{Act, ActError, ActErrorKind, Document, Done, Piece, document, found};
 
 /// The most bytes of an error's text.
 pub(super) const LONGEST_TEXT: usize = 500;
@@ -41,7 +42,7 @@ pub(super) async fn perform(
     let before = within(time_out, Before::ask(&docker, &act)).await?;
     let left = time_out.saturating_sub(clock.now().mono).saturating_add(before.grace);
     let docker = docker.with_timeout(left.saturating_add(LATER));
-    within(left, call(&docker, act, &before, &labels)).await
+    within(left, call(&docker, act, &before, &labels, &teller)).await
 }
 
 /// What must be known of a container before the call. That the engine had nothing to do it says with a status that the
@@ -67,7 +68,7 @@ impl Before {
     }
 }
 
-async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels) -> Result<Done, ActError> {
+async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, teller: &Teller) -> Result<Done, ActError> {
     match act {
         Act::Start { id } => {
             docker.start_container(&id.to_string(), None::<StartContainerOptions>).await?;
@@ -110,6 +111,33 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels) -> Re
         Act::Images => Ok(told(found::images(docker.list_images(None::<ListImagesOptions>).await?))),
         Act::Networks => Ok(told(found::networks(docker.list_networks(None::<ListNetworksOptions>).await?))),
         Act::Volumes => Ok(told(found::volumes(docker.list_volumes(None::<ListVolumesOptions>).await?))),
+        Act::Describe { named } => {
+            let mut all = Vec::with_capacity(named.len());
+            for named in named {
+                all.push(document::container(docker, &named).await?.unwrap_or_default());
+            }
+            Ok(hand_on(teller, all.into()).await)
+        }
+        Act::DescribeImage { image } => Ok(hand_on(teller, document::image(docker, &image).await?).await),
+        Act::Sharing { id } => Ok(hand_on(teller, document::sharing(docker, id).await?).await),
+        Act::Pull { image } => {
+            let options = CreateImageOptions { from_image: Some(image.into()), ..CreateImageOptions::default() };
+            docker.create_image(Some(options), None, None).try_for_each(|_| std::future::ready(Ok(()))).await?;
+            Ok(done(true))
+        }
+        Act::Create { name, body } => {
+            let id = document::create(docker, &name, &body).await?;
+            Ok(Done { changed: true, result: Some(Value::Text(id)) })
+        }
+        Act::Connect { network, id, endpoint } => {
+            document::connect(docker, &network, id, &endpoint).await?;
+            Ok(done(true))
+        }
+        Act::Disconnect { network, id } => {
+            let request = NetworkDisconnectRequest { container: id.to_string(), force: None };
+            docker.disconnect_network(&network, request).await?;
+            Ok(done(true))
+        }
     }
 }
 
@@ -144,6 +172,12 @@ fn seconds(timeout: u32) -> i32 {
 
 fn done(changed: bool) -> Done {
     Done { changed, result: None }
+}
+
+async fn hand_on(teller: &Teller, found: serde_json::Value) -> Done {
+    teller.ready().await;
+    teller.tell(Piece::Found(Document(found))).await;
+    done(false)
 }
 
 fn told(found: Value) -> Done {

@@ -153,7 +153,8 @@ fn what_became_of_it_is_told_once_by_the_life_after_and_not_by_the_trial() {
         let rules = Rules { releases, ..commands.rules.clone() };
         let mut desk = Desk::with(SigningKey::from_pkcs8(key.to_pkcs8()).unwrap(), rules.clone(), Journal::default());
         desk.journal = journal.to_vec();
-        desk.commands = Commands::new("pi".parse().unwrap(), rules, true, read(journal), settled, now);
+        desk.commands =
+            Commands::new("pi".parse().unwrap(), rules, true, read(journal), UpdateJournal::default(), settled, now);
         desk.settle();
         desk
     };
