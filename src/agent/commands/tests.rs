@@ -39,6 +39,7 @@ struct Desk {
     said: Vec<String>,
     journal: Vec<u8>,
     note: Vec<u8>,
+    updates: Vec<u8>,
     names: u32,
 }
 
@@ -66,6 +67,7 @@ impl Desk {
             said: Vec::new(),
             journal: Vec::new(),
             note: Vec::new(),
+            updates: Vec::new(),
             names: 0,
         }
     }
@@ -108,7 +110,6 @@ impl Desk {
                     self.acts.push((ticket, act));
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
-                Effect::Told { .. } | Effect::More { .. } | Effect::Cancel { .. } => {}
                 Effect::Fetch(order) => self.said.push(format!("fetch {}", order.digest)),
                 Effect::Discard(target) => self.said.push(format!("discard beside {}", target.display())),
                 Effect::WriteNote(bytes) => {
@@ -117,6 +118,11 @@ impl Desk {
                     let leaves = self.commands.handle_noted(self.disk.clone(), self.now);
                     assert_eq!(leaves, self.commands.leaves_for().is_some());
                 }
+                Effect::WriteUpdates(bytes) => {
+                    self.updates = bytes;
+                    self.commands.handle_updates_written(&self.disk.clone(), self.now);
+                }
+                Effect::More { .. } | Effect::Cancel { .. } | Effect::Told { .. } => {}
             }
         }
     }
@@ -315,15 +321,8 @@ fn what_cannot_be_noted_is_not_done() {
     assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
     let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), ..Rules::default() };
     let mut memory = Desk::with(desk.key, rules.clone(), Journal::default());
-    memory.commands = Commands::new(
-        "pi".parse().unwrap(),
-        rules.clone(),
-        false,
-        Journal::default(),
-        UpdateJournal::default(),
-        None,
-        memory.now,
-    );
+    let (id, updates) = ("pi".parse().unwrap(), UpdateJournal::default());
+    memory.commands = Commands::new(id, rules.clone(), false, Journal::default(), updates, None, memory.now);
     assert_eq!((memory.command(restart("web")), memory.acts.len()), (vec![], 0));
     assert!(memory.said[0].contains("DATA_DIR"), "{:?}", memory.said);
     assert_eq!(rules.abilities(false).allows, []);

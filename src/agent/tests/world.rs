@@ -285,6 +285,10 @@ impl World {
                     self.agent.handle_commands_written(Ok(()), self.now);
                     "commands noted".to_owned()
                 }
+                Effect::WriteUpdates(_) => {
+                    self.agent.handle_updates_written(Ok(()), self.now);
+                    "updates noted".to_owned()
+                }
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
                 Effect::More { ticket } => format!("more {ticket}"),
                 Effect::Cancel { ticket } => format!("cancel {ticket}"),

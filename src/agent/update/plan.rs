@@ -94,6 +94,11 @@ impl Sight {
     }
 }
 
+/// It was made again, and is not on all of its networks.
+fn is_unfinished(old: &Sight, member: &Member) -> bool {
+    member.was != Was::Stopped && !old.started && old.networks != member.networks
+}
+
 fn joined(document: &Value) -> Option<ContainerId> {
     let modes = ["NetworkMode", "PidMode", "IpcMode"].map(|mode| text(&document["HostConfig"][mode]));
     modes.iter().find_map(|mode| mode.strip_prefix("container:")?.parse().ok())
@@ -173,7 +178,9 @@ pub(super) fn undo(members: &[Member], seen: &[Pair], tried: &BTreeSet<usize>) -
     for (at, (member, pair)) in members.iter().zip(seen).enumerate() {
         let stale = |old: &Sight| at > 0 && old.joined.is_some_and(|joined| joined != members[0].old);
         match (&pair.old, &member.again) {
-            (Some(old), Some(_)) if old.is_vanishing() || stale(old) => steps.push(step(at, Side::Old, Deed::Remove)),
+            (Some(old), Some(_)) if old.is_vanishing() || stale(old) || is_unfinished(old, member) => {
+                steps.push(step(at, Side::Old, Deed::Remove))
+            }
             (Some(old), _) => {
                 if old.name != member.name {
                     steps.push(step(at, Side::Old, Deed::Name));
@@ -267,6 +274,3 @@ pub(super) fn told(step: &Step, entry: &Entry, blueprint: Option<&Blueprint>) ->
         Deed::Remove => format!("remove {which} {name}"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,7 @@ use super::health::{Verdict, Watch};
 use super::journal::{Entry, Member, Phase, Was, mark};
 use super::plan::{self, Deed, Pair, Side, Sight, Step};
 use super::{Guard, Order};
-use crate::engine::act::{Act, ActError, ActErrorKind, Document};
+use crate::engine::act::{Act, ActError, ActErrorKind};
 
 /// How long a started container is left alone between two looks at it.
 const POLL: Duration = Duration::from_secs(1);
@@ -381,7 +381,7 @@ impl Running {
         self.stage = Stage::Look(goal);
         let named = |(at, member): (usize, &Member)| {
             let new = member.new.map_or_else(|| self.entry.temporary(at), |id| id.to_string().into());
-            [member.old.to_string().into(), new]
+            [member.old.to_string().into(), self.entry.backup(at), new]
         };
         describe(self.entry.members.iter().enumerate().flat_map(named).collect())
     }
@@ -395,9 +395,20 @@ impl Running {
     fn looked(&mut self, goal: Goal, found: &Value, now: Now) -> Demand {
         let sights = found.as_array().map(Vec::as_slice).unwrap_or_default();
         let seen: Vec<Pair> = sights
-            .chunks(2)
-            .map(|pair| Pair { old: Sight::read(&pair[0]), new: pair.get(1).and_then(Sight::read) })
+            .chunks_exact(3)
+            .map(|three| Pair {
+                old: Sight::read(&three[0]).or_else(|| Sight::read(&three[1])),
+                new: Sight::read(&three[2]),
+            })
             .collect();
+        // One that was made and not heard of has a name that nobody else gives.
+        for (at, pair) in seen.iter().enumerate() {
+            let member = &mut self.entry.members[at];
+            member.new = member.new.or(pair.new.as_ref().map(|new| new.id));
+            if let Some(old) = pair.old.as_ref().filter(|old| old.id != member.old) {
+                self.made(&Step { at, side: Side::Old, deed: Deed::Create }, old.id);
+            }
+        }
         let steps = match goal {
             Goal::Undo => plan::undo(&self.entry.members, &seen, &self.tried),
             Goal::Finish => plan::finish(&self.entry.members, &seen, &self.tried),
@@ -495,36 +506,34 @@ impl Running {
         }
     }
 
-    fn act(&self, step: &Step) -> Demand {
+    fn act(&mut self, step: &Step) -> Demand {
+        match self.act_of(step) {
+            Some(act) => Demand::Act(act),
+            // Of a container that is not known nothing is done.
+            None => self.undo(format!("{}: it is not known which", self.text(step))),
+        }
+    }
+
+    fn act_of(&self, step: &Step) -> Option<Act> {
         let member = &self.entry.members[step.at];
-        let blueprint = self.blueprint(step);
-        let id = match step.side {
-            Side::Old => member.old,
-            Side::New => member.new.unwrap_or(member.old),
-        };
-        let empty = || Document(Value::Null);
-        let (old, name) = (step.side == Side::Old, member.name.clone());
-        Demand::Act(match step.deed {
-            Deed::Create => Act::Create {
-                name: if old { name } else { self.entry.temporary(step.at) },
-                body: blueprint.map_or_else(empty, |blueprint| blueprint.body.clone()),
-            },
-            Deed::Leave => {
-                let network = blueprint.and_then(|blueprint| blueprint.leave.clone()).unwrap_or_default();
-                Act::Disconnect { network, id }
-            }
+        let old = step.side == Side::Old;
+        if step.deed == Deed::Create {
+            let name = if old { self.entry.backup(step.at) } else { self.entry.temporary(step.at) };
+            return Some(Act::Create { name, body: self.blueprint(step)?.body.clone() });
+        }
+        let id = if old { member.old } else { member.new? };
+        Some(match step.deed {
+            Deed::Create | Deed::Watch => Act::Describe { named: vec![id.to_string().into()] },
+            Deed::Leave => Act::Disconnect { network: self.blueprint(step)?.leave.clone()?, id },
             Deed::Join(nth) => {
-                let (network, endpoint) = blueprint
-                    .and_then(|blueprint| blueprint.join.get(nth).cloned())
-                    .unwrap_or_else(|| (Box::default(), empty()));
+                let (network, endpoint) = self.blueprint(step)?.join.get(nth)?.clone();
                 Act::Connect { network, id, endpoint }
             }
             Deed::SetAside => Act::Rename { id, to: self.entry.backup(step.at) },
-            Deed::Name => Act::Rename { id, to: name },
+            Deed::Name => Act::Rename { id, to: member.name.clone() },
             Deed::Stop => Act::Stop { id, timeout: None },
             Deed::Start => Act::Start { id },
             Deed::Pause => Act::Pause { id },
-            Deed::Watch => Act::Describe { named: vec![id.to_string().into()] },
             // The new one's volumes that have no name have nothing in them but what the image put there.
             Deed::Remove => Act::Remove { id, force: true, volumes: !old && member.again.is_none() },
         })

@@ -134,11 +134,6 @@ fn failed(why: &str) -> ActError {
     ActError { kind: ActErrorKind::Engine, text: cut_to(why, LONGEST_TEXT) }
 }
 
-/// An id that the engine has given.
-pub(super) fn id_of(text: &str) -> Result<ContainerId, ActError> {
-    text.parse().map_err(|_| failed("it has made a container and not told its id"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
