@@ -32,6 +32,7 @@ pub mod publishing;
 pub mod remark;
 pub mod resend;
 pub mod spool;
+pub mod takeover;
 mod telling;
 pub mod trial;
 pub mod update;

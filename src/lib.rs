@@ -3,7 +3,7 @@
 //! Reading order: [`settings`] says what can be set. [`agent`] is the core that decides
 //! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
-//! the disk beneath; [`engine`] talks to Docker or Podman, and [`release`] fetches new versions of the agent itself.
+//! the disk beneath; [`engine`] talks to Docker or Podman, [`release`] fetches new versions of the agent itself, and [`takeover`] replaces its container.
 
 pub mod agent;
 pub mod engine;
@@ -12,6 +12,7 @@ pub mod identity;
 pub mod release;
 pub mod settings;
 pub mod shell;
+pub mod takeover;
 
 pub use settings::Settings;
 pub use shell::{RunError, run};

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use radar_agent::shell::{End, Role, live};
+use radar_agent::takeover::helping;
 use radar_agent::{RunError, Settings, health, settings, shell, version};
 use radar_link::{logging, mqtt, settings as link_settings, tasks};
 use tokio::net::unix::pipe;
+use tokio::runtime::Runtime;
 
 /// What a wrong configuration exits with.
 const USAGE: u8 = 64;
@@ -33,6 +35,9 @@ struct Arguments {
 enum Command {
     /// Watches the host until it is asked to stop; the same as no command.
     Run,
+    /// Replaces the agent of this data directory: what a helper does, which the agent starts itself.
+    #[command(hide = true)]
+    TakeOver,
     /// Asks the agent that runs with the same DATA_DIR whether it is well: exits with 0 or 1.
     Health,
 }
@@ -54,6 +59,7 @@ fn start() -> Result<(), (u8, String)> {
         Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
     match arguments.command {
         Some(Command::Health) => ask_health(&settings),
+        Some(Command::TakeOver) => take_over(settings),
         Some(Command::Run) | None => watch(settings, arguments.trial),
     }
 }
@@ -94,14 +100,22 @@ fn ask_health(settings: &Settings) -> Result<(), (u8, String)> {
     if report.ok { Ok(()) } else { Err((1, format!("the broker is {}", report.broker))) }
 }
 
-fn watch(settings: Settings, trial: bool) -> Result<(), (u8, String)> {
+/// What every program needs that does more than ask.
+fn prepare(settings: &Settings) -> Result<Runtime, (u8, String)> {
     logging::start(settings.agent.log_format, &settings.agent.agent_log_level, true)
         .map_err(|error| (USAGE, format!("AGENT_LOG_LEVEL: {error}")))?;
     mqtt::tls::install_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| (1, format!("no runtime: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| (1, format!("no runtime: {error}")))
+}
+
+fn take_over(settings: Settings) -> Result<(), (u8, String)> {
+    let runtime = prepare(&settings)?;
+    runtime.block_on(helping::take_over(settings)).map_err(|error| (1, error))
+}
+
+fn watch(settings: Settings, trial: bool) -> Result<(), (u8, String)> {
+    let runtime = prepare(&settings)?;
     let end = runtime.block_on(async {
         let signal = tasks::shutdown_signal().map_err(|error| (1, format!("no signal handlers: {error}")))?;
         let watcher = trial.then(watcher).transpose().map_err(|error| (USAGE, format!("--trial: {error}")))?;

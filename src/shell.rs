@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
-use futures_util::{FutureExt, TryFutureExt};
 use radar_link::mqtt::{Message, Qos, Session, SetupError, Will, Wills};
-use radar_link::tasks::Owned;
 use radar_link::time::Clock;
 use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
@@ -32,9 +31,11 @@ use crate::release;
 use crate::settings::Settings;
 
 pub mod directory;
+mod renewing;
 pub mod trial;
 
 use directory::{Directory, DirectoryError};
+use renewing::Renewing;
 
 /// How long the broker keeps the session, and how long it waits with the last will.
 const SESSION_EXPIRY: Duration = Duration::from_secs(60);
@@ -46,13 +47,6 @@ const MEMORY: &str =
 
 /// What is told where commands were to be taken and there is no data directory.
 const NO_COMMANDS: &str = "AGENT_COMMAND_KEY is set, but no command is taken, since none can be noted on a disk before it is done: set DATA_DIR";
-
-/// What is told where a new version could not be put in the place of this one.
-const NO_RELEASES: &str = "AGENT_RELEASE_KEY is set, but the agent cannot update itself";
-
-/// How long a new version may take to leave the data directory, and how often it is tried.
-const LEAVING: Duration = Duration::from_secs(15);
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the goodbye may take.
 const DISCONNECT: Duration = Duration::from_secs(2);
@@ -126,7 +120,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) 
 pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output = ()> + Send) -> Result<End, RunError> {
     let mut shutdown = pin!(shutdown.fuse());
     let engine = engine_settings(&settings)?;
-    let directory = open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
+    let directory =
+        renewing::open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
     let path = directory.as_ref().map(Directory::path);
     let host = host_name();
     let machine = Machine::read(Path::new("/"));
@@ -135,8 +130,8 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
     let memory = directory.is_none().then(|| MEMORY.to_owned());
     let moved = identity.moved.then(|| moved_text(&identity.id, path));
     let own = identity::own_container(Path::new("/"));
-    let program = own_program(&settings, role, own.is_some());
-    let fixed = program.iter().flat_map(|program| program.as_ref().err()).map(|why| format!("{NO_RELEASES}: {why}"));
+    let place = renewing::place(&settings, role, own.as_deref(), path);
+    let fixed = renewing::warning(&settings, &place);
     let commanded = !settings.agent.agent_command_key.0.is_empty() && directory.is_none();
     let no_commands = commanded.then(|| NO_COMMANDS.to_owned());
     let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(fixed).chain(moved).collect();
@@ -146,25 +141,16 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
         // Two machines must not go on with the same numbers.
         kept = Kept { stopped: None, ..kept };
     }
-    let note = directory.as_ref().and_then(Directory::note);
-    let target = program.as_ref().and_then(|program| program.as_ref().ok()).cloned();
     let facts = facts(&settings, host, &machine);
+    let mut releases = Releases { keys: settings.agent.agent_release_key.0.clone(), place, trial: None };
+    let (reach, on_disk) = (engine.clone(), directory.as_ref());
+    let renewing = Renewing::open(reach, own.as_deref(), on_disk, role, &mut releases, &mut kept);
     let rules = Rules {
         keys: settings.agent.agent_command_key.0.clone(),
         policy: settings.agent.agent_allow.clone(),
         own,
-        releases: Releases {
-            keys: settings.agent.agent_release_key.0.clone(),
-            program,
-            trial: (role == Role::Trial).then(|| note.as_ref().map(|note| note.jti.clone()).unwrap_or_default()),
-        },
+        releases,
     };
-    if let Some(note) = note.filter(|_| role == Role::Program) {
-        kept.settled = Some(note.settle(note.staged().exists(), &crate::version()));
-        release::discard(&note.target);
-    }
-    // What a download that was cut off has left.
-    target.iter().for_each(|target| release::discard(target));
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(
@@ -176,12 +162,9 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
     );
     let config = config(&settings, identity.id.clone(), facts, rules, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
-    let settled = kept.settled.is_some();
     let agent = Agent::new(config, kept, clock.now());
     let path = path.map(Path::to_owned);
-    let fetching = None;
-    let shell =
-        Shell { agent, clock, session, engine: Err(engine), directory, listener, settled, fetching, id: identity.id };
+    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, renewing, id: identity.id };
     match (shell.run(shutdown.as_mut()).await, path) {
         (Some(note), Some(path)) => Ok(trial::watch(note, &path, shutdown).await),
         _ => Ok(End::Stopped),
@@ -196,10 +179,7 @@ struct Shell {
     engine: Result<Engine, engine::Settings>,
     directory: Option<Directory>,
     listener: Option<Listener>,
-    /// How a trial ended is to be noted among the commands.
-    settled: bool,
-    /// A new version on its way.
-    fetching: Option<Owned<Result<Box<str>, String>>>,
+    renewing: Renewing,
     id: AgentId,
 }
 
@@ -220,10 +200,7 @@ impl Shell {
                         health::answer(&stream, &Report::new(self.id.as_str(), &self.agent.condition()));
                     }
                 }
-                fetched = next_fetched(&mut self.fetching) => {
-                    self.fetching = None;
-                    self.agent.handle_fetched(fetched, self.clock.now());
-                }
+                answer = self.renewing.next() => answer.tell(&mut self.agent, self.clock.now()),
                 notice = self.session.next() => {
                     self.agent.handle_broker(notice, self.clock.now());
                     self.take_more();
@@ -279,8 +256,8 @@ impl Shell {
                 }
                 Effect::WriteCommands(bytes) => {
                     let result = self.on_disk(|directory| directory.write_commands(&bytes));
-                    if result.is_ok() && std::mem::take(&mut self.settled) {
-                        self.directory.iter().for_each(Directory::forget_note);
+                    if result.is_ok() {
+                        self.renewing.handle_commands_written(self.directory.as_ref());
                     }
                     self.agent.handle_commands_written(result.map_err(|error| error.to_string()), self.clock.now());
                 }
@@ -298,13 +275,19 @@ impl Shell {
                 },
                 Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
                 Effect::Cancel { ticket } => self.engine.iter_mut().for_each(|engine| engine.cancel(ticket)),
-                Effect::Fetch(order) => {
-                    let fetch = release::fetch(order).map_err(|error| error.to_string());
-                    self.fetching = Some(Owned::spawn(fetch));
+                Effect::Fetch(order) => self.renewing.fetch(order),
+                Effect::FetchImage { image, own } => self.renewing.fetch_image(image, own),
+                Effect::HandOver(note) => self.renewing.hand_over(*note, self.directory.as_ref()),
+                Effect::Discard(target) => {
+                    target.iter().for_each(|target| release::discard(target));
+                    self.directory.iter().for_each(Directory::forget_note);
                 }
-                Effect::Discard(target) => release::discard(&target),
                 Effect::WriteNote(bytes) => {
                     let result = self.on_disk(|directory| directory.write_note(&bytes));
+                    self.agent.handle_noted(result.map_err(|error| error.to_string()), self.clock.now());
+                }
+                Effect::WriteTakeOver(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_take_over(&bytes));
                     self.agent.handle_noted(result.map_err(|error| error.to_string()), self.clock.now());
                 }
                 Effect::WriteCursor(cursor) => {
@@ -340,35 +323,6 @@ async fn next_told(engine: &mut Result<Engine, engine::Settings>) -> Notice {
     }
 }
 
-async fn next_fetched(fetching: &mut Option<Owned<Result<Box<str>, String>>>) -> Result<Box<str>, String> {
-    match fetching {
-        Some(fetching) => fetching.value().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Opens the data directory. After a trial that was cut off the new version may need a moment to leave it.
-async fn open_directory(given: Option<&Path>, role: Role) -> Result<Option<Directory>, DirectoryError> {
-    let clock = Clock::start();
-    loop {
-        match directory::open(given) {
-            Err(DirectoryError::InUse(path))
-                if role == Role::Program && trial::note_file(&path).exists() && clock.now().mono < LEAVING =>
-            {
-                clock.sleep_until(Some(clock.now().mono + AGAIN)).await;
-            }
-            other => return other,
-        }
-    }
-}
-
-/// The file that this program runs from, or why it cannot be replaced; none where that is not wanted, or where the
-/// image is what is replaced.
-fn own_program(settings: &Settings, role: Role, in_container: bool) -> Option<Result<PathBuf, Box<str>>> {
-    let wanted = role == Role::Program && !settings.agent.agent_release_key.0.is_empty();
-    (wanted && !in_container).then(|| release::own_program().map_err(Into::into))
-}
-
 async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixStream> {
     match listener {
         Some(listener) => listener.next().await,
@@ -376,7 +330,7 @@ async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixS
     }
 }
 
-fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
+pub(crate) fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
     let environment = engine::Environment {
         host: settings.agent.docker_host.clone(),
         cert_path: settings.agent.docker_cert_path.clone(),
@@ -424,7 +378,7 @@ fn start_session(
 }
 
 /// One id per agent and prefix, so that no two agents evict each other.
-fn client_id(prefix: &Prefix, id: &AgentId) -> String {
+pub(crate) fn client_id(prefix: &Prefix, id: &AgentId) -> String {
     match prefix.as_str() {
         Prefix::DEFAULT => format!("radar-agent-{id}"),
         prefix => format!("radar-agent-{id}@{prefix}"),

@@ -17,6 +17,7 @@ use radar_wire::container::{ContainerId, Record};
 use radar_wire::topic::AgentId;
 
 use super::presence::Abilities;
+use super::takeover::TakeOver;
 use super::trial::Settled;
 use super::update::journal::Journal as UpdateJournal;
 use super::update::{self, Guard, Order, Updates};
@@ -92,8 +93,14 @@ pub(super) enum Effect {
     Cancel { ticket: u64 },
     /// Fetch a new version of the agent, and hand what comes of it to [`Commands::handle_fetched`].
     Fetch(release::Order),
-    /// Remove a new version that is not tried after all.
-    Discard(PathBuf),
+    /// Pull an image for the agent's own container, likewise.
+    FetchImage { image: Box<str>, own: ContainerId },
+    /// Remove the file of a new version that is not tried after all, and the note of it.
+    Discard(Option<PathBuf>),
+    /// The same as the next, for a helper.
+    WriteTakeOver(Vec<u8>),
+    /// Start a helper that replaces the agent's container; [`Commands::handle_stayed`] when it does not.
+    HandOver(Box<TakeOver>),
     /// Write the note of a trial, and say so to [`Commands::handle_noted`].
     WriteNote(Vec<u8>),
     /// So many messages were no commands of anybody who may ask, the last for this reason.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use super::keeping::Write;
 use super::opening::Cursor;
 use super::remark::Remark;
+use super::takeover::TakeOver;
 
 /// What the core asks of its shell, in the order in which it is to be done.
 #[derive(Debug, PartialEq)]
@@ -71,8 +72,20 @@ pub enum Effect {
     },
     /// Fetch a new version of the agent and answer with [`Agent::handle_fetched`](super::Agent::handle_fetched).
     Fetch(Order),
-    /// Remove what was fetched beside this program: it is not tried.
-    Discard(PathBuf),
+    /// Pull an image for the agent's own container, and answer likewise, with its id; none for the one that it is from.
+    FetchImage {
+        /// The image.
+        image: Box<str>,
+        /// The container.
+        own: ContainerId,
+    },
+    /// Remove what was fetched beside this program, and the note of it: it is not tried.
+    Discard(Option<PathBuf>),
+    /// Write the note for a helper and answer with [`Agent::handle_noted`](super::Agent::handle_noted).
+    WriteTakeOver(Vec<u8>),
+    /// Start a helper that replaces the agent's container, and answer with
+    /// [`Agent::handle_stayed`](super::Agent::handle_stayed) when it does not.
+    HandOver(Box<TakeOver>),
     /// Write the note of a trial and answer with [`Agent::handle_noted`](super::Agent::handle_noted).
     WriteNote(Vec<u8>),
     /// Write the cursor file.

@@ -4,7 +4,7 @@ use radar_link::mqtt::Received;
 use radar_link::time::Now;
 
 use super::remark::Remark;
-use super::trial::Note;
+use super::trial::{Note, Settled};
 use super::{Agent, Effect, Life, commands};
 
 /// How many commands wait for the first list of the containers.
@@ -20,8 +20,9 @@ impl Agent {
         self.commands.handle_written(result, now);
     }
 
-    /// How fetching a new version of the agent went; the version that it tells of itself.
-    pub fn handle_fetched(&mut self, result: Result<Box<str>, String>, now: Now) {
+    /// How fetching a new version of the agent went: the version that it tells of itself, or the id of the image; none
+    /// when there is nothing new.
+    pub fn handle_fetched(&mut self, result: Result<Option<Box<str>>, String>, now: Now) {
         self.now = now;
         self.commands.handle_fetched(result, now);
     }
@@ -32,6 +33,18 @@ impl Agent {
         if self.stop.is_none() && self.commands.handle_noted(result, now) {
             self.handle_stop(now);
         }
+    }
+
+    /// A helper that was to replace this agent has not done it.
+    pub fn handle_stayed(&mut self, why: &str, now: Now) {
+        self.now = now;
+        self.commands.handle_stayed(why, now);
+    }
+
+    /// How a self-update of an earlier life has ended.
+    pub fn handle_settled(&mut self, settled: Settled, now: Now) {
+        self.now = now;
+        self.commands.settle(settled, now);
     }
 
     /// The trial of a new version, for which the agent stops or has stopped; none for another stop.
@@ -83,6 +96,9 @@ impl Agent {
             commands::Effect::More { ticket } => Effect::More { ticket },
             commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },
             commands::Effect::Fetch(order) => Effect::Fetch(order),
+            commands::Effect::FetchImage { image, own } => Effect::FetchImage { image, own },
+            commands::Effect::WriteTakeOver(bytes) => Effect::WriteTakeOver(bytes),
+            commands::Effect::HandOver(note) => Effect::HandOver(note),
             commands::Effect::Discard(target) => Effect::Discard(target),
             commands::Effect::WriteNote(bytes) => Effect::WriteNote(bytes),
             commands::Effect::Ignored { messages, reason } => Effect::Say(Remark::NotCommanded { messages, reason }),

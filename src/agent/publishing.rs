@@ -400,7 +400,7 @@ impl Agent {
         if !flushed && until > self.now.mono {
             return None;
         }
-        let reason = if self.leaves_for().is_some() { Reason::Update } else { Reason::Stop };
+        let reason = if self.commands.is_replaced() { Reason::Update } else { Reason::Stop };
         let status = self.presence.goodbye(reason, self.now.wall, self.engine().as_ref())?;
         let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
         self.stop = Some(Stop::Leaving { give_up });

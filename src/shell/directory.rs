@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::keeping::Write;
 use crate::agent::opening::{Cursor, Kept};
 use crate::agent::spool;
+use crate::agent::takeover::TakeOver;
 use crate::agent::trial::Note;
 use crate::agent::update::journal::Journal as Updates;
 
@@ -141,11 +142,20 @@ impl Directory {
         write_atomic(&trial::note_file(&self.path), bytes, 0o600)
     }
 
-    /// Removes what a trial has left.
+    /// Writes the note for a helper.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_take_over(&self, bytes: &[u8]) -> io::Result<()> {
+        write_atomic(&TakeOver::file(&self.path), bytes, 0o600)
+    }
+
+    /// Removes what a self-update has left.
     pub fn forget_note(&self) {
         // What cannot be removed is settled once more, and not told twice.
         let _ = fs::remove_file(trial::note_file(&self.path));
         let _ = fs::remove_file(trial::log_file(&self.path));
+        let _ = fs::remove_file(TakeOver::file(&self.path));
     }
 
     /// Writes the journal of updates, or removes it when it is empty.

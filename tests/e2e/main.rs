@@ -16,4 +16,5 @@ mod presence;
 mod secrets;
 mod self_update;
 mod server_away;
+mod take_over;
 mod world;

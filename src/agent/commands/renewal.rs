@@ -1,15 +1,17 @@
 //! The self-update of a program of the host, as far as the commands know it: who may give a new version, where it is
 //! fetched to, and that nothing else is under way when the agent leaves for the trial of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ciborium::Value;
 use radar_link::jws::{Digest, PublicKey, is_signed};
 use radar_link::time::Now;
 use radar_wire::command::{Claims, Outcome, Program, Progress};
+use radar_wire::container::ContainerId;
 
 use super::{Commands, Effect};
+use crate::agent::takeover::{self, TakeOver};
 use crate::agent::trial::{Note, PATIENCE, PATIENCE_MOST, Settled, Stage};
 use crate::release::Order;
 
@@ -21,19 +23,42 @@ const OTHERS: Duration = Duration::from_secs(60);
 pub struct Releases {
     /// Who signs releases.
     pub keys: Vec<PublicKey>,
-    /// The file that it runs from, or why it cannot be replaced.
-    pub program: Option<Result<PathBuf, Box<str>>>,
+    /// What there is to replace.
+    pub place: Place,
     /// This life is itself the trial of a new version: the command that it comes from.
     pub trial: Option<Box<str>>,
+}
+
+/// What an agent runs from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing that can be replaced, for this reason.
+    Fixed(Box<str>),
+    /// This file.
+    Program(PathBuf),
+    /// This container, with its data on a mount.
+    Container(ContainerId),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Fixed("it is a part of another program".into())
+    }
 }
 
 /// A self-update under way.
 #[derive(Debug)]
 pub(super) struct Renewal {
     jti: Box<str>,
-    order: Order,
+    order: Wanted,
     patience: Duration,
     step: Step,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Program(Order),
+    Image { image: Box<str>, own: ContainerId },
 }
 
 #[derive(Debug, PartialEq)]
@@ -46,8 +71,12 @@ enum Step {
     Waiting { to: Box<str>, until: Duration },
     /// The trial is being noted.
     Noting(Box<Note>),
+    /// The same, for the helper.
+    NotingHelper(Box<TakeOver>),
     /// The agent leaves.
     Leaving(Box<Note>),
+    /// The helper replaces it.
+    HandedOver,
 }
 
 impl Renewal {
@@ -58,40 +87,69 @@ impl Renewal {
     pub(super) fn new(
         releases: &Releases,
         jti: &str,
-        program: &Program,
+        image: Option<&str>,
+        program: Option<&Program>,
         patience: Option<u32>,
     ) -> Result<Self, String> {
-        if releases.keys.is_empty() {
-            return Err("no-release-key: AGENT_RELEASE_KEY says who signs releases, and it is not set".to_owned());
-        }
-        let target = match &releases.program {
-            Some(Ok(target)) => target.clone(),
-            Some(Err(why)) => return Err(format!("not-replaceable: {why}")),
-            None => return Err("not-replaceable: the agent runs in a container: name an image".to_owned()),
+        let (order, usual) = match (&releases.place, image, program) {
+            (Place::Container(own), Some(image), None) if !image.is_empty() => {
+                (Wanted::Image { image: image.into(), own: *own }, takeover::PATIENCE)
+            }
+            (Place::Container(_), ..) => {
+                return Err("invalid: the agent runs in a container: name an image and nothing else".to_owned());
+            }
+            (_, None, Some(_)) if releases.keys.is_empty() => {
+                return Err("no-release-key: AGENT_RELEASE_KEY says who signs releases, and it is not set".to_owned());
+            }
+            (Place::Fixed(why), ..) => return Err(format!("not-replaceable: {why}")),
+            (Place::Program(target), None, Some(program)) => {
+                (Wanted::Program(ordered(releases, target, program)?), PATIENCE)
+            }
+            (Place::Program(_), ..) => {
+                let why = "the agent is a program of this host: name a program, with its hash and its signature";
+                return Err(format!("invalid: {why}"));
+            }
         };
-        let digest: Digest = program.sha256.parse().map_err(|error| format!("invalid: sha256: {error}"))?;
-        if !is_signed(&releases.keys, &digest, &program.signature) {
-            return Err("signature: no key of AGENT_RELEASE_KEY has signed this SHA-256".to_owned());
-        }
-        let address = program.url.parse().map_err(|error| format!("invalid: url: {error}"))?;
-        let patience = patience.map_or(PATIENCE, |seconds| Duration::from_secs(seconds.into()));
+        let patience = patience.map_or(usual, |seconds| Duration::from_secs(seconds.into()));
         if patience.is_zero() || patience > PATIENCE_MOST {
             return Err(format!("invalid: patience is 1 to {} s", PATIENCE_MOST.as_secs()));
         }
-        Ok(Self { jti: jti.into(), order: Order { address, digest, target }, patience, step: Step::Fresh })
+        Ok(Self { jti: jti.into(), order, patience, step: Step::Fresh })
     }
 
-    fn note(&self, to: Box<str>) -> Note {
-        Note {
-            jti: self.jti.clone(),
-            from: crate::version().into(),
-            to,
-            sha256: self.order.digest.to_string().into(),
-            target: self.order.target.clone(),
-            patience: self.patience,
-            stage: Stage::Trying,
+    fn noting(&self, to: Box<str>) -> Step {
+        let (jti, from, stage) = (self.jti.clone(), crate::version().into(), Stage::Trying);
+        match &self.order {
+            Wanted::Program(order) => Step::Noting(Box::new(Note {
+                jti,
+                from,
+                to,
+                sha256: order.digest.to_string().into(),
+                target: order.target.clone(),
+                patience: self.patience,
+                stage,
+            })),
+            Wanted::Image { image, own } => Step::NotingHelper(Box::new(TakeOver {
+                jti,
+                image: image.clone(),
+                to,
+                from,
+                old: *own,
+                patience: self.patience,
+                stage,
+            })),
         }
     }
+}
+
+/// A program that a release key has signed.
+fn ordered(releases: &Releases, target: &Path, program: &Program) -> Result<Order, String> {
+    let digest: Digest = program.sha256.parse().map_err(|error| format!("invalid: sha256: {error}"))?;
+    if !is_signed(&releases.keys, &digest, &program.signature) {
+        return Err("signature: no key of AGENT_RELEASE_KEY has signed this SHA-256".to_owned());
+    }
+    let address = program.url.parse().map_err(|error| format!("invalid: url: {error}"))?;
+    Ok(Order { address, digest, target: target.to_owned() })
 }
 
 impl Commands {
@@ -104,16 +162,10 @@ impl Commands {
         patience: Option<u32>,
         seconds: i64,
     ) -> Result<(), String> {
-        let Some(program) = program.filter(|_| image.is_none()) else {
-            return Err(
-                "invalid: the agent is a program of this host: name a program, with its hash and its signature"
-                    .to_owned(),
-            );
-        };
         if self.renewal.is_some() {
             return Err("busy: the agent is being updated already".to_owned());
         }
-        let renewal = Renewal::new(&self.rules.releases, &claims.jti, program, patience)?;
+        let renewal = Renewal::new(&self.rules.releases, &claims.jti, image, program, patience)?;
         self.note(claims, seconds)?;
         self.renewal = Some(renewal);
         Ok(())
@@ -134,7 +186,10 @@ impl Commands {
         let Some(renewal) = self.renewal.as_mut().filter(|renewal| renewal.step == Step::Fresh) else { return };
         if noted {
             renewal.step = Step::Fetching;
-            self.effects.push_back(Effect::Fetch(renewal.order.clone()));
+            self.effects.push_back(match renewal.order.clone() {
+                Wanted::Program(order) => Effect::Fetch(order),
+                Wanted::Image { image, own } => Effect::FetchImage { image, own },
+            });
         } else {
             self.renewal = None;
         }
@@ -146,16 +201,20 @@ impl Commands {
     }
 
     /// How fetching the new version went.
-    pub(in super::super) fn handle_fetched(&mut self, result: Result<Box<str>, String>, now: Now) {
+    pub(in super::super) fn handle_fetched(&mut self, result: Result<Option<Box<str>>, String>, now: Now) {
         let Some(renewal) = self.renewal.as_mut().filter(|renewal| renewal.step == Step::Fetching) else { return };
         let jti = renewal.jti.clone();
         match result {
-            Ok(to) => {
-                let what =
-                    format!("{to} is here and is what was signed; it is tried now, and the agent is away until then");
+            Ok(Some(to)) => {
+                let what = format!("{to} is here and is tried now; the agent is away until then");
                 renewal.step = Step::Waiting { to, until: now.mono + OTHERS };
                 let result = Value::Map(vec![(Value::from("what"), Value::from(what))]);
                 self.tell(Outcome { jti, at: now.wall, state: Progress::Progress, reason: None, result: Some(result) });
+            }
+            Ok(None) => {
+                self.renewal = None;
+                let unchanged = "unchanged: the agent runs from this image already";
+                self.end(&jti, Progress::Succeeded, Some(unchanged.into()), None, now);
             }
             Err(why) => {
                 self.renewal = None;
@@ -170,21 +229,45 @@ impl Commands {
         let idle = self.working.is_empty() && self.waiting.is_empty() && self.fresh.is_empty();
         let Some(renewal) = self.renewal.as_mut().filter(|_| idle) else { return };
         if let Step::Waiting { to, .. } = &renewal.step {
-            let note = Box::new(renewal.note(to.clone()));
-            self.effects.push_back(Effect::WriteNote(note.to_bytes()));
-            renewal.step = Step::Noting(note);
+            renewal.step = renewal.noting(to.clone());
+            self.effects.extend(match &renewal.step {
+                Step::Noting(note) => Some(Effect::WriteNote(note.to_bytes())),
+                Step::NotingHelper(note) => Some(Effect::WriteTakeOver(note.to_bytes())),
+                _ => None,
+            });
         }
     }
 
     /// How writing the note of the trial went. Returns whether the agent is to leave.
     pub(in super::super) fn handle_noted(&mut self, result: Result<(), String>, now: Now) -> bool {
         let Some(renewal) = self.renewal.as_mut() else { return false };
-        let Step::Noting(note) = &renewal.step else { return false };
-        match result {
-            Ok(()) => renewal.step = Step::Leaving(note.clone()),
-            Err(error) => self.give_up(&format!("storage: the trial could not be noted: {error}"), now),
+        if let Err(error) = result {
+            self.give_up(&format!("storage: the trial could not be noted: {error}"), now);
+            return false;
         }
-        self.renewal.is_some()
+        match &renewal.step {
+            Step::Noting(note) => {
+                renewal.step = Step::Leaving(note.clone());
+                true
+            }
+            Step::NotingHelper(note) => {
+                self.effects.push_back(Effect::HandOver(note.clone()));
+                renewal.step = Step::HandedOver;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The helper has not replaced this agent, for this reason.
+    pub(in super::super) fn handle_stayed(&mut self, why: &str, now: Now) {
+        self.give_up(why, now);
+    }
+
+    /// Whether the agent goes to be replaced.
+    pub(in super::super) fn is_replaced(&self) -> bool {
+        let goes = |renewal: &Renewal| matches!(renewal.step, Step::Leaving(_) | Step::HandedOver);
+        self.renewal.as_ref().is_some_and(goes)
     }
 
     /// When other commands are waited for no longer.
@@ -212,19 +295,23 @@ impl Commands {
 
     fn give_up(&mut self, why: &str, now: Now) {
         if let Some(Renewal { jti, order, .. }) = self.renewal.take() {
-            self.effects.push_back(Effect::Discard(order.target));
+            self.effects.push_back(match order {
+                Wanted::Program(order) => Effect::Discard(Some(order.target)),
+                Wanted::Image { .. } => Effect::Discard(None),
+            });
             self.end(&jti, Progress::Failed, Some(why.into()), None, now);
         }
     }
 
     /// How a self-update of an earlier life ended; told unless it was already.
-    pub(super) fn settle(&mut self, settled: Settled, now: Now) {
+    pub(in super::super) fn settle(&mut self, settled: Settled, now: Now) {
         let Settled { jti, state, reason, result } = settled;
         if self.journal.get(&jti).is_none_or(|entry| entry.outcome.is_none()) {
             self.end(&jti, state, reason, result, now);
         }
         // Once the journal is written, the note of the trial goes.
         self.unwritten = true;
+        self.rules.releases.trial = None;
     }
 
     /// Whether a command goes on beyond this life.

@@ -111,7 +111,16 @@ impl Desk {
                 }
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
                 Effect::Fetch(order) => self.said.push(format!("fetch {}", order.digest)),
-                Effect::Discard(target) => self.said.push(format!("discard beside {}", target.display())),
+                Effect::Discard(target) => {
+                    self.said.push(format!("discard beside {}", target.unwrap_or_default().display()));
+                }
+                Effect::FetchImage { image, .. } => self.said.push(format!("fetch {image}")),
+                Effect::WriteTakeOver(bytes) => {
+                    self.said.push("note".to_owned());
+                    self.note = bytes;
+                    assert!(!self.commands.handle_noted(self.disk.clone(), self.now));
+                }
+                Effect::HandOver(note) => self.said.push(format!("hand over to {}", note.to)),
                 Effect::WriteNote(bytes) => {
                     self.said.push("note".to_owned());
                     self.note = bytes;

@@ -6,6 +6,8 @@ use radar_link::jws::{Hasher, SigningKey, sign_digest};
 use radar_wire::command::Program;
 
 use super::*;
+use crate::agent::commands::renewal::Place;
+use crate::agent::takeover::TakeOver;
 use crate::agent::trial::{Note, Settled, Stage};
 
 const TARGET: &str = "/opt/radar-agent";
@@ -14,8 +16,8 @@ const TARGET: &str = "/opt/radar-agent";
 fn desk() -> (Desk, SigningKey) {
     let mut desk = Desk::new("operate,self-update");
     let release = SigningKey::generate().unwrap();
-    let program = Some(Ok(PathBuf::from(TARGET)));
-    desk.commands.rules.releases = Releases { keys: vec![release.public()], program, trial: None };
+    let place = Place::Program(PathBuf::from(TARGET));
+    desk.commands.rules.releases = Releases { keys: vec![release.public()], place, trial: None };
     (desk, release)
 }
 
@@ -32,7 +34,7 @@ fn update(program: Program) -> Command {
 }
 
 fn fetched(desk: &mut Desk, result: Result<&str, &str>) -> Vec<String> {
-    desk.commands.handle_fetched(result.map(Into::into).map_err(str::to_owned), desk.now);
+    desk.commands.handle_fetched(result.map(|to| (!to.is_empty()).then(|| to.into())).map_err(str::to_owned), desk.now);
     desk.settle();
     std::mem::take(&mut desk.said)
 }
@@ -83,8 +85,8 @@ fn what_is_not_signed_or_cannot_be_replaced_is_refused_before_anything_is_fetche
     let releases = desk.commands.rules.releases.clone();
     for (releases, word) in [
         (Releases { keys: vec![], ..releases.clone() }, "no-release-key"),
-        (Releases { program: Some(Err("it is read-only".into())), ..releases.clone() }, "not-replaceable"),
-        (Releases { program: None, ..releases.clone() }, "not-replaceable"),
+        (Releases { place: Place::Fixed("it is read-only".into()), ..releases.clone() }, "not-replaceable"),
+        (Releases { place: Place::Container(id(9)), ..releases.clone() }, "invalid"),
         (Releases { trial: Some("01-0".into()), ..releases.clone() }, "busy"),
     ] {
         desk.commands.rules.releases = releases;
@@ -166,4 +168,30 @@ fn what_became_of_it_is_told_once_by_the_life_after_and_not_by_the_trial() {
     // The note could not be removed, and is there again.
     let mut again = life(None, Some(settled(Progress::Failed)), &after.journal.clone());
     assert!(again.told().is_empty());
+}
+
+// DM13
+#[test]
+fn an_agent_in_a_container_hands_over_to_a_helper_from_the_image_and_goes_on_when_that_fails() {
+    let (mut desk, release) = desk();
+    desk.commands.rules.releases.place = Place::Container(id(9));
+    let image = |image: &str| Command::SelfUpdate { image: Some(image.into()), program: None, patience: None };
+    assert!(desk.command(update(program(&release)))[0].ends_with("refused invalid"));
+    assert!(desk.command(image(""))[0].ends_with("refused invalid"));
+    assert_eq!(desk.command(image("agent:1")), ["01-3 accepted"]);
+    assert_eq!(std::mem::take(&mut desk.said), ["fetch agent:1"]);
+    assert!(fetched(&mut desk, Ok("")).is_empty());
+    assert_eq!(desk.told(), ["01-3 succeeded unchanged"]);
+    desk.command(image("agent:2"));
+    desk.said.clear();
+    assert_eq!(fetched(&mut desk, Ok("sha256:2")), ["note", "hand over to sha256:2"]);
+    let note: TakeOver = ciborium::from_reader(desk.note.as_slice()).unwrap();
+    assert_eq!((&*note.image, note.old, note.patience.as_secs()), ("agent:2", id(9), 90));
+    assert!(desk.commands.is_replaced() && desk.commands.leaves_for().is_none());
+    assert_eq!(desk.told(), ["01-4 progress"]);
+    assert_eq!(desk.command(restart("web")), ["01-5 refused busy"]);
+    desk.commands.handle_stayed("rolled-back: it did not start", desk.now);
+    desk.settle();
+    assert_eq!(desk.told(), ["01-4 failed rolled-back"]);
+    assert_eq!(desk.command(restart("web")), ["01-6 accepted"]);
 }
