@@ -198,7 +198,9 @@ async fn start_helper(hands: &mut Hands, note: &TakeOver) -> Result<Names, Strin
     let before = hands.image(old["Image"].as_str().unwrap_or_default()).await?;
     let after = hands.image(&note.to).await?;
     let program = std::fs::read_link("/proc/self/exe").map_err(|error| error.to_string())?;
-    let arguments: Vec<String> = shell::trial::arguments().map(|it| it.to_string_lossy().into_owned()).collect();
+    let arguments = shell::trial::arguments().map(|argument| argument.to_string_lossy().into_owned());
+    // The helper has a subcommand of its own.
+    let arguments: Vec<String> = arguments.filter(|argument| argument != "run").collect();
     let made = helper(&old, (&before, &after), &note.image, &program.to_string_lossy(), &arguments);
     hands.clear(&names.helper).await?;
     hands.clear(&names.new).await?;

@@ -37,7 +37,15 @@ pub async fn take_over(settings: Settings) -> Result<(), String> {
 
 async fn replace(settings: &Settings, note: &mut TakeOver, directory: &std::path::Path) -> Result<(), String> {
     let engine = shell::engine_settings(settings).map_err(|error| error.to_string())?;
-    let mut hands = Hands::reach(engine).await?;
+    let mut hands = match Hands::reach(engine).await {
+        Ok(hands) => hands,
+        Err(why) => {
+            // The old one runs and reads it.
+            note.stage = Stage::Back(why.as_str().into());
+            write(directory, note).map_err(|error| error.to_string())?;
+            return Err(why);
+        }
+    };
     let worked = work(settings, note, &mut hands).await;
     let old = note.old;
     match worked {
