@@ -160,7 +160,7 @@ pub async fn fetch(settings: Settings, image: Box<str>, own: ContainerId) -> Res
     };
     let old = hands.container(&own.to_string()).await?.ok_or("not-found: the agent's container is not known")?;
     let made_from = old["Image"].as_str().unwrap_or_default();
-    Ok(Some(id(&found).into()).filter(|id: &Box<str>| &**id != made_from))
+    Ok(Some(id(&found)).filter(|id| *id != made_from).map(Into::into))
 }
 
 /// Starts the helper and waits for it. It ends this agent, so what this returns is why it did not.

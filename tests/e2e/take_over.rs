@@ -224,3 +224,25 @@ async fn a_helper_that_is_killed_leaves_one_agent_that_works() -> Result<()> {
     }
     Ok(())
 }
+
+// DM13
+#[tokio::test]
+async fn the_old_agent_puts_right_what_a_killed_helper_has_left_when_it_is_started_again() -> Result<()> {
+    let stage = Stage::set().await?;
+    stage.image("agent:2", PLAIN).await?;
+    stage.ask("01-1", "agent:2", 30).await?;
+    until("the old one stopped", DEADLINE, async || {
+        let found = stage.engine.inspect(&stage.id).await?;
+        let running = found.state.and_then(|state| state.running) == Some(true);
+        if running { Err(anyhow::anyhow!("it runs")) } else { Ok(()) }
+    })
+    .await?;
+    stage.engine.kill(&format!("{NAME}-radar-help-110"), "SIGKILL").await?;
+    stage.engine.start_container(&stage.id).await?;
+    let outcome = stage.end("01-1").await?;
+    let reason = outcome.reason.unwrap_or_default();
+    assert!(outcome.state == Progress::Failed && reason.starts_with("rolled-back: interrupted"), "{reason}");
+    assert_eq!(stage.only().await?.id.as_deref(), Some(&*stage.id));
+    stage.online(0).await?;
+    Ok(())
+}

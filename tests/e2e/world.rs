@@ -53,11 +53,6 @@ impl Program {
         self.seat.ask(Process::pid)
     }
 
-    /// Waits until it has ended by itself; its exit code.
-    pub(crate) async fn ended(&self) -> Result<i32> {
-        self.seat.ask(Process::exit).context("it was never started")?.wait(DEADLINE).await
-    }
-
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         let data = self.settings.iter().find(|(variable, _)| variable == "DATA_DIR");
