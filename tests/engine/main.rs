@@ -5,4 +5,6 @@ mod acts;
 mod away;
 mod life;
 mod records;
+mod update;
+mod updater;
 mod watch;

@@ -1,4 +1,5 @@
-//! One update that is under way, as a machine: each answer leads to the next demand.
+//! One update that is under way, as a machine: each answer leads to the next demand. It begins in [`asking`], and ends in
+//! [`mending`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,15 +8,17 @@ use ciborium::Value as Cbor;
 use radar_link::time::Now;
 use radar_wire::command::Progress;
 use radar_wire::container::ContainerId;
-use radar_wire::image::ImageName;
 use serde_json::Value;
 
-use super::blueprint::{Blueprint, blueprint, rejoin, text};
+use super::blueprint::{Blueprint, rejoin};
 use super::health::{Verdict, Watch};
-use super::journal::{Entry, Member, Phase, Was, mark};
-use super::plan::{self, Deed, Pair, Side, Sight, Step};
+use super::journal::{Entry, Phase, mark};
+use super::plan::{self, Deed, Side, Step};
 use super::{Guard, Order};
 use crate::engine::act::{Act, ActError, ActErrorKind};
+
+mod asking;
+mod mending;
 
 /// How long a started container is left alone between two looks at it.
 const POLL: Duration = Duration::from_secs(1);
@@ -204,119 +207,6 @@ impl Running {
         }
     }
 
-    fn learned(&mut self, stage: Stage, found: Value, guard: &Guard<'_>) -> Demand {
-        match stage {
-            Stage::Old => {
-                self.old = found.get(0).cloned().unwrap_or_default();
-                if self.old.is_null() {
-                    return failed("not-found: the container is gone".to_owned());
-                }
-                if self.old["State"]["Dead"] == true || text(&self.old["State"]["Status"]) == "removing" {
-                    return failed("conflict: it is being removed".to_owned());
-                }
-                let own = text(&self.old["Config"]["Image"]);
-                let image: Box<str> = self.order.image.clone().unwrap_or_else(|| own.into());
-                if self.order.image.is_none() && ImageName::parse(&image).is_none() {
-                    return failed("no-name: it was made from an image without a name; say which image".to_owned());
-                }
-                self.names.push(image);
-                self.ask(Stage::Sharing, Act::Sharing { id: self.order.id })
-            }
-            Stage::Sharing => {
-                if let Value::Array(all) = found {
-                    self.sharing = all;
-                }
-                for other in &self.sharing {
-                    if let Err(why) = guard.check(other) {
-                        return failed(why);
-                    }
-                }
-                let image = self.names[0].clone();
-                if self.order.dry_run {
-                    return self.ask(Stage::NewImage, Act::DescribeImage { image });
-                }
-                self.tell(format!("pull {image}"), false);
-                self.ask(Stage::Pull, Act::Pull { image })
-            }
-            Stage::Pull => self.ask(Stage::NewImage, Act::DescribeImage { image: self.names[0].clone() }),
-            Stage::NewImage => {
-                self.new_image = found;
-                let named = *self.names[0] == *text(&self.old["Config"]["Image"]);
-                if named && !self.order.dry_run && self.new_image["Id"] == self.old["Image"] {
-                    let reason = Some("unchanged: it is of this image already".into());
-                    return Demand::End(Ending { state: Progress::Succeeded, reason, result: None });
-                }
-                self.ask(Stage::OldImage, Act::DescribeImage { image: text(&self.old["Image"]).into() })
-            }
-            Stage::OldImage => {
-                self.blueprints = vec![blueprint(&self.old, Some(&found), &self.names[0])];
-                self.ask_name(0)
-            }
-            Stage::Name(at) => {
-                let other = &self.sharing[at];
-                let named = if found["Id"] == other["Image"] { &other["Config"]["Image"] } else { &other["Image"] };
-                self.names.push(text(named).into());
-                self.blueprints.push(blueprint(other, None, text(named)));
-                self.ask_name(at + 1)
-            }
-            _ => self.look(Goal::Undo),
-        }
-    }
-
-    fn ask(&mut self, stage: Stage, act: Act) -> Demand {
-        self.stage = stage;
-        Demand::Act(act)
-    }
-
-    /// Those who share its namespaces are made again from the image that they have, by its name where it still means that.
-    fn ask_name(&mut self, at: usize) -> Demand {
-        match self.sharing.get(at) {
-            Some(other) => {
-                let image = text(&other["Config"]["Image"]).into();
-                self.ask(Stage::Name(at), Act::DescribeImage { image })
-            }
-            None => self.plan(),
-        }
-    }
-
-    fn plan(&mut self) -> Demand {
-        let mut members = Vec::new();
-        let mut again = false;
-        for (at, document) in std::iter::once(&self.old).chain(&self.sharing).enumerate() {
-            let Some(sight) = Sight::read(document) else {
-                return failed("engine: what it says of the container is not understood".to_owned());
-            };
-            let was = sight.was();
-            let fleeting = sight.fleeting && was != Was::Stopped;
-            again |= fleeting && at == 0;
-            let image = if at == 0 { &*sight.image } else { &*self.names[at] };
-            members.push(Member {
-                again: (again || fleeting).then(|| blueprint(document, None, image)),
-                name: sight.name,
-                old: sight.id,
-                new: None,
-                was,
-                image: sight.image,
-                networks: sight.networks,
-            });
-        }
-        self.entry.from = members[0].image.clone();
-        self.entry.to = text(&self.new_image["Id"]).into();
-        self.entry.members = members;
-        self.steps = plan::change(&self.entry.members, &self.blueprints).into();
-        let rest = plan::finish_as_planned(&self.entry.members);
-        if self.order.dry_run {
-            let texts = self.steps.iter().chain(&rest).map(|step| Cbor::from(self.text(step)));
-            let pull = Cbor::from(format!("pull {}", self.names[0]));
-            let steps: Vec<Cbor> = std::iter::once(pull).chain(texts).collect();
-            let result = Some(map([("from", self.entry.from.to_string().into()), ("steps", steps.into())]));
-            return Demand::End(Ending { state: Progress::Succeeded, reason: None, result });
-        }
-        self.of = u64::try_from(1 + self.steps.len() + rest.len()).unwrap_or(u64::MAX);
-        self.stage = Stage::Noted;
-        Demand::Note
-    }
-
     fn next(&mut self, now: Now) -> Demand {
         let Some(step) = self.steps.front().cloned() else {
             self.entry.phase = Phase::Proven;
@@ -368,106 +258,6 @@ impl Running {
     fn look_at_new(&mut self) -> Demand {
         let id = self.entry.members.first().and_then(|member| member.new);
         describe(id.map(|id| id.to_string().into()).into_iter().collect())
-    }
-
-    fn undo(&mut self, why: String) -> Demand {
-        self.tell(format!("go back: {why}"), true);
-        (self.why, self.round) = (why, 0);
-        self.tried.clear();
-        self.look(Goal::Undo)
-    }
-
-    fn look(&mut self, goal: Goal) -> Demand {
-        self.stage = Stage::Look(goal);
-        let named = |(at, member): (usize, &Member)| {
-            let new = member.new.map_or_else(|| self.entry.temporary(at), |id| id.to_string().into());
-            [member.old.to_string().into(), self.entry.backup(at), new]
-        };
-        describe(self.entry.members.iter().enumerate().flat_map(named).collect())
-    }
-
-    fn later(&mut self, goal: Goal, now: Now) -> Demand {
-        self.stage = Stage::Look(goal);
-        let wait = POLL.saturating_mul(1 << self.round.min(6)).min(LONGEST_WAIT);
-        Demand::Wait(now.mono + wait)
-    }
-
-    fn looked(&mut self, goal: Goal, found: &Value, now: Now) -> Demand {
-        let sights = found.as_array().map(Vec::as_slice).unwrap_or_default();
-        let seen: Vec<Pair> = sights
-            .chunks_exact(3)
-            .map(|three| Pair {
-                old: Sight::read(&three[0]).or_else(|| Sight::read(&three[1])),
-                new: Sight::read(&three[2]),
-            })
-            .collect();
-        // One that was made and not heard of has a name that nobody else gives.
-        for (at, pair) in seen.iter().enumerate() {
-            let member = &mut self.entry.members[at];
-            member.new = member.new.or(pair.new.as_ref().map(|new| new.id));
-            if let Some(old) = pair.old.as_ref().filter(|old| old.id != member.old) {
-                self.made(&Step { at, side: Side::Old, deed: Deed::Create }, old.id);
-            }
-        }
-        let steps = match goal {
-            Goal::Undo => plan::undo(&self.entry.members, &seen, &self.tried),
-            Goal::Finish => plan::finish(&self.entry.members, &seen, &self.tried),
-        };
-        let last = self.round >= TRIES;
-        let left = match goal {
-            Goal::Undo => plan::differences(&self.entry, &seen, &self.tried),
-            Goal::Finish => steps.iter().map(|step| self.text(step)).collect(),
-        };
-        if steps.is_empty() && left.is_empty() || last {
-            return self.end(goal, &left);
-        }
-        if steps.is_empty() {
-            self.round += 1;
-            return self.later(goal, now);
-        }
-        self.steps = steps.into();
-        self.mend(goal)
-    }
-
-    fn mend(&mut self, goal: Goal) -> Demand {
-        let Some(step) = self.steps.front().cloned() else {
-            self.round += 1;
-            return self.look(goal);
-        };
-        self.tell(self.text(&step), goal == Goal::Undo);
-        self.stage = Stage::Mend(goal);
-        self.act(&step)
-    }
-
-    fn mended(&mut self, goal: Goal, result: Result<Answer, ActError>, now: Now) -> Demand {
-        let Some(step) = self.steps.pop_front() else { return self.look(goal) };
-        let follows = goal == Goal::Finish && step.side == Side::New;
-        match self.settled(&step, result) {
-            Ok(answer) => {
-                if step.deed == Deed::Start {
-                    self.tried.insert(step.at);
-                }
-                if let Some(made) = answer.made {
-                    self.made(&step, made);
-                    self.stage = Stage::MendNoted(goal);
-                    return Demand::Note;
-                }
-                self.mend(goal)
-            }
-            // Who lives in its namespaces does not start: that is told, and the others go on.
-            Err(error) if follows => {
-                self.failures.insert(step.at, format!("{}: {}: {error}", self.text(&step), error.kind.as_str()));
-                self.tried.insert(step.at);
-                self.steps.retain(|other| (other.at, other.side) != (step.at, step.side));
-                self.mend(goal)
-            }
-            Err(error) => {
-                self.error = Some(format!("{}: {error}", self.text(&step)));
-                self.steps.clear();
-                self.round += 1;
-                self.later(goal, now)
-            }
-        }
     }
 
     /// What is not there any more needs no end.
@@ -557,32 +347,6 @@ impl Running {
         let fields = [("step", number(self.number)), ("of", number(self.of)), ("what", Some(what.into()))];
         self.told.push_back(map_of(fields));
     }
-
-    fn end(&mut self, goal: Goal, left: &[String]) -> Demand {
-        let error = self.error.take().map(|error| format!(" ({error})")).unwrap_or_default();
-        if goal == Goal::Undo {
-            let why = match left {
-                [] => format!("rolled-back: {}", self.why),
-                left => format!("rollback-incomplete: {}; {}{error}", left.join("; "), self.why),
-            };
-            return failed(why);
-        }
-        let reason = (!left.is_empty()).then(|| cut(format!("left: {}{error}", left.join("; "))));
-        let dependents = self.entry.members.iter().enumerate().skip(1).map(|(at, member)| {
-            let error = self.failures.get(&at).map(|error| Cbor::from(error.clone()));
-            let container = member.new.map(|id| Cbor::from(id.to_string()));
-            map_of([("name", Some(member.name.to_string().into())), ("container", container), ("error", error)])
-        });
-        let dependents: Vec<Cbor> = dependents.collect();
-        let new = self.entry.members.first().and_then(|member| member.new);
-        let result = map_of([
-            ("from", Some(self.entry.from.to_string().into())),
-            ("to", Some(self.entry.to.to_string().into())),
-            ("container", new.map(|id| id.to_string().into())),
-            ("dependents", (!dependents.is_empty()).then(|| dependents.into())),
-        ]);
-        Demand::End(Ending { state: Progress::Succeeded, reason, result: Some(result) })
-    }
 }
 
 fn describe(named: Vec<Box<str>>) -> Demand {
@@ -597,10 +361,6 @@ fn cut(mut reason: String) -> Box<str> {
     let end = (0..=LONGEST_REASON.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
     reason.truncate(end.unwrap_or(0));
     reason.into()
-}
-
-fn map<const N: usize>(fields: [(&str, Cbor); N]) -> Cbor {
-    map_of(fields.map(|(name, value)| (name, Some(value))))
 }
 
 fn map_of<const N: usize>(fields: [(&str, Option<Cbor>); N]) -> Cbor {
