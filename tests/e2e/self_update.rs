@@ -268,12 +268,13 @@ async fn whenever_it_is_killed_what_starts_next_works_and_tells_what_became_of_i
     let stage = Stage::set().await?;
     let note = stage.agent.data().join("self-update");
     let stage_of = || String::from_utf8_lossy(&fs::read(&note).unwrap_or_default()).into_owned();
+    let said = || fs::read_to_string(stage.agent.data().join("trial.log")).unwrap_or_default();
     type Reached<'a> = Box<dyn Fn() -> bool + 'a>;
     let points: [(&str, Way, Reached<'_>); 6] = [
         ("download", Way::Stalled, Box::new(|| stage.target.with_file_name(".radar-agent.new").exists())),
         ("noted", Way::Straight, Box::new(|| stage_of().contains("Trying"))),
         ("child", Way::Straight, Box::new(|| stage.agent.data().join("trial.log").exists())),
-        ("online", Way::Straight, Box::new(|| stage.agent.log().matches("connected").count() > 1)),
+        ("online", Way::Straight, Box::new(|| said().contains("connected to the broker"))),
         ("adopting", Way::Straight, Box::new(|| stage_of().contains("Adopting"))),
         ("renamed", Way::Straight, Box::new(|| fs::read(&stage.target).is_ok_and(|now| now != stage.old))),
     ];
