@@ -36,7 +36,9 @@ mod samples;
 mod sampling;
 pub mod spool;
 mod streams;
+pub mod takeover;
 mod telling;
+pub mod trial;
 pub mod update;
 
 use commands::{Commands, Rules};
@@ -113,6 +115,8 @@ enum Stop {
 pub struct Condition {
     /// The broker is connected.
     pub connected: bool,
+    /// It has taken the word that the agent is there.
+    pub online: bool,
     /// Whether the engine answers; none before it was asked.
     pub engine: Option<bool>,
     /// How many events wait for the broker.
@@ -160,7 +164,7 @@ impl Agent {
     #[must_use]
     pub fn new(config: Config, kept: Kept, now: Now) -> Self {
         let (id, rules) = (config.id.clone(), config.rules.clone());
-        let commands = Commands::new(id, rules, config.on_disk, kept.commands, kept.updates, now);
+        let commands = Commands::new(id, rules, config.on_disk, kept.commands, kept.updates, kept.settled, now);
         let mut outbox = Outbox::new(config.bounds);
         let mut effects = VecDeque::new();
         if kept.spool.dropped > 0 {
@@ -375,6 +379,7 @@ impl Agent {
     pub fn condition(&self) -> Condition {
         Condition {
             connected: self.publishing.is_connected(),
+            online: self.publishing.is_online(),
             engine: self.engine().map(|engine| engine.answers),
             waiting: self.outbox.waiting(),
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::agent::Condition;
@@ -23,6 +24,10 @@ pub struct Report {
     pub ok: bool,
     /// `connected` or `away`.
     pub broker: String,
+    /// Whether the broker has taken the word that the agent is there: what a new version is tried by. Later versions tell
+    /// it by the same name, or none of them passes.
+    #[serde(default)]
+    pub online: bool,
     /// `answers`, `unreachable` or `unknown`.
     pub engine: String,
     /// How many events wait for the broker.
@@ -46,6 +51,7 @@ impl Report {
         Self {
             ok: condition.connected,
             broker: broker.to_owned(),
+            online: condition.online,
             engine: engine.to_owned(),
             waiting: condition.waiting,
             agent: agent.to_owned(),
@@ -116,6 +122,17 @@ pub fn ask(directory: &Path) -> io::Result<Report> {
     serde_json::from_slice(&line).map_err(io::Error::other)
 }
 
+/// Asks the agent of a data directory, without a time-out of its own.
+///
+/// # Errors
+/// Nobody answers, or not with a report.
+pub async fn look(directory: &Path) -> io::Result<Report> {
+    let stream = UnixStream::connect(socket(directory)).await?;
+    let mut line = Vec::new();
+    stream.take(4096).read_to_end(&mut line).await?;
+    serde_json::from_slice(&line).map_err(io::Error::other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +146,7 @@ mod tests {
             (true, None, true, ("connected", "unknown")),
             (false, Some(true), false, ("away", "answers")),
         ] {
-            let report = Report::new("pi", &Condition { connected, engine, waiting: 3 });
+            let report = Report::new("pi", &Condition { connected, online: connected, engine, waiting: 3 });
             assert_eq!((report.ok, (&*report.broker, &*report.engine), report.waiting), (ok, words, 3));
         }
     }
@@ -140,7 +157,7 @@ mod tests {
         // What an earlier life left is no hindrance.
         std::fs::write(socket(directory.path()), "").unwrap();
         let listener = Listener::open(directory.path()).unwrap();
-        let report = Report::new("pi", &Condition { connected: true, engine: None, waiting: 0 });
+        let report = Report::new("pi", &Condition { connected: true, online: true, engine: None, waiting: 0 });
         let path = directory.path().to_owned();
         let asked = tokio::task::spawn_blocking(move || ask(&path));
         answer(&listener.next().await.unwrap(), &report);

@@ -4,7 +4,8 @@
 //! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
 //! the disk beneath; [`engine`] talks to Docker or Podman, [`kernel`] reads what the host uses, and [`registries`] who
-//! it is where images are pulled from.
+//! it is where images are pulled from. [`release`] fetches new versions of the agent itself, and [`takeover`] replaces
+//! its container.
 
 pub mod agent;
 pub mod engine;
@@ -12,8 +13,10 @@ pub mod health;
 pub mod identity;
 pub mod kernel;
 pub mod registries;
+pub mod release;
 pub mod settings;
 pub mod shell;
+pub mod takeover;
 
 pub use settings::Settings;
 pub use shell::{RunError, run};
@@ -23,3 +26,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that the program was built from, where the build says so.
 pub const COMMIT: Option<&str> = option_env!("RADAR_COMMIT");
+
+/// The version and the commit, as `--version` tells them.
+#[must_use]
+pub fn version() -> String {
+    COMMIT.map_or_else(|| VERSION.to_owned(), |commit| format!("{VERSION} ({commit})"))
+}

@@ -1,12 +1,18 @@
 //! The program: its command line, its log and its exit code.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use radar_agent::{COMMIT, RunError, Settings, VERSION, health, run, settings, shell};
+use radar_agent::shell::{End, Role, live};
+use radar_agent::takeover::helping;
+use radar_agent::{RunError, Settings, health, settings, shell, version};
 use radar_link::{logging, mqtt, settings as link_settings, tasks};
+use tokio::net::unix::pipe;
+use tokio::runtime::Runtime;
 
 /// What a wrong configuration exits with.
 const USAGE: u8 = 64;
@@ -18,6 +24,9 @@ struct Arguments {
     /// A TOML file with settings; the environment wins over it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A new version that another watches: it ends when its standard input does.
+    #[arg(long, global = true, hide = true)]
+    trial: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -26,6 +35,9 @@ struct Arguments {
 enum Command {
     /// Watches the host until it is asked to stop; the same as no command.
     Run,
+    /// Replaces the agent of this data directory: what a helper does, which the agent starts itself.
+    #[command(hide = true)]
+    TakeOver,
     /// Asks the agent that runs with the same DATA_DIR whether it is well: exits with 0 or 1.
     Health,
 }
@@ -35,7 +47,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, text)) => {
             // There may be no log yet, and nothing is left to do when nobody reads this.
-            let _ = writeln!(std::io::stderr(), "radar-agent: {text}");
+            let _ = writeln!(io::stderr(), "radar-agent: {text}");
             ExitCode::from(code)
         }
     }
@@ -47,21 +59,21 @@ fn start() -> Result<(), (u8, String)> {
         Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
     match arguments.command {
         Some(Command::Health) => ask_health(&settings),
-        Some(Command::Run) | None => watch(settings),
+        Some(Command::TakeOver) => take_over(settings),
+        Some(Command::Run) | None => watch(settings, arguments.trial),
     }
 }
 
 /// None when the help or the version was asked for and is printed.
 fn arguments() -> Result<Option<Arguments>, (u8, String)> {
-    let version = COMMIT.map_or_else(|| VERSION.to_owned(), |commit| format!("{VERSION} ({commit})"));
     let table = link_settings::help_table(&settings::table());
     let help = format!("Settings, from the environment or in lower case from the file:\n{table}");
-    let command = Arguments::command().version(&*version.leak()).after_help(help);
+    let command = Arguments::command().version(&*version().leak()).after_help(help);
     match command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => Ok(Some(arguments)),
         Err(error) if error.use_stderr() => Err((USAGE, error.to_string().trim_end().to_owned())),
         Err(help) => {
-            let _ = write!(std::io::stdout(), "{help}");
+            let _ = write!(io::stdout(), "{help}");
             Ok(None)
         }
     }
@@ -84,24 +96,63 @@ fn ask_health(settings: &Settings) -> Result<(), (u8, String)> {
         )
     })?;
     let line = serde_json::to_string(&report).map_err(|error| (1, error.to_string()))?;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{line}");
     if report.ok { Ok(()) } else { Err((1, format!("the broker is {}", report.broker))) }
 }
 
-fn watch(settings: Settings) -> Result<(), (u8, String)> {
+/// What every program needs that does more than ask.
+fn prepare(settings: &Settings) -> Result<Runtime, (u8, String)> {
     logging::start(settings.agent.log_format, &settings.agent.agent_log_level, true)
         .map_err(|error| (USAGE, format!("AGENT_LOG_LEVEL: {error}")))?;
     mqtt::tls::install_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| (1, format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| (1, format!("no runtime: {error}")))
+}
+
+fn take_over(settings: Settings) -> Result<(), (u8, String)> {
+    let runtime = prepare(&settings)?;
+    runtime.block_on(helping::take_over(settings)).map_err(|error| (1, error))
+}
+
+fn watch(settings: Settings, trial: bool) -> Result<(), (u8, String)> {
+    let runtime = prepare(&settings)?;
+    let end = runtime.block_on(async {
         let signal = tasks::shutdown_signal().map_err(|error| (1, format!("no signal handlers: {error}")))?;
+        let watcher = trial.then(watcher).transpose().map_err(|error| (USAGE, format!("--trial: {error}")))?;
         let shutdown = async {
-            let name = signal.await;
+            let name = match watcher {
+                Some(watcher) => tokio::select! { name = signal => name, name = left(watcher) => name },
+                None => signal.await,
+            };
             tracing::info!("asked to stop: {name}");
         };
-        run(settings, shutdown).await.map_err(|error: RunError| (error.exit_code(), error.to_string()))
-    })
+        let role = if trial { Role::Trial } else { Role::Program };
+        live(settings, role, shutdown).await.map_err(|error: RunError| (error.exit_code(), error.to_string()))
+    })?;
+    drop(runtime);
+    match end {
+        End::Stopped => Ok(()),
+        End::Become(program) => {
+            let error = std::process::Command::new(&program).args(shell::trial::arguments()).exec();
+            Err((1, format!("{} does not start: {error}", program.display())))
+        }
+    }
+}
+
+/// The standard input, whose other end who watches this program holds.
+fn watcher() -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)
+}
+
+/// Waits until who watches this program has let go of it.
+async fn left(watcher: pipe::Receiver) -> &'static str {
+    let mut bytes = [0; 16];
+    while watcher.readable().await.is_ok() {
+        match watcher.try_read(&mut bytes) {
+            Ok(0) => break,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+            _ => {}
+        }
+    }
+    "the trial is over"
 }

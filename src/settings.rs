@@ -107,6 +107,13 @@ const OWN: &[Setting] = &[
         sentence: "How often samples of what the host and its containers use are published; 5s to 1h. Without it only while somebody asks for them.",
     },
     Setting {
+        key: "agent_release_key",
+        variable: "AGENT_RELEASE_KEY",
+        default: None,
+        secret: false,
+        sentence: "Who signs new versions of the agent: an Ed25519 public key in the form of `radar-bridge key`; several, separated by commas, while one takes over from another. Without a key an agent that is a program of the host does not update itself.",
+    },
+    Setting {
         key: "docker_host",
         variable: "DOCKER_HOST",
         default: None,
@@ -182,6 +189,9 @@ pub struct AgentSettings {
     /// Who may sign commands.
     #[serde(default)]
     pub agent_command_key: Keys,
+    /// Who signs releases.
+    #[serde(default)]
+    pub agent_release_key: Keys,
     /// What may be commanded.
     pub agent_allow: Policy,
     /// Who the host is at image registries.

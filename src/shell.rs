@@ -4,20 +4,23 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
 use radar_link::mqtt::{Message, Qos, Session, SetupError, Will, Wills};
 use radar_link::time::Clock;
 use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
 use radar_wire::topic::{AgentId, Channel, Prefix};
 
+use crate::agent::commands::renewal::Releases;
 use crate::agent::commands::{Rules, STEP};
 use crate::agent::opening::Kept;
 use crate::agent::outbox::Bounds;
 use crate::agent::presence::Abilities;
+use crate::agent::trial::Note;
 use crate::agent::{Agent, Config, Effect, presence};
 use crate::engine::act::{ActError, ActErrorKind};
 use crate::engine::notice::Notice;
@@ -26,11 +29,15 @@ use crate::health::{self, Listener, Report};
 use crate::identity::{self, IdentityError, Machine};
 use crate::kernel::Kernel;
 use crate::registries::Registries;
+use crate::release;
 use crate::settings::Settings;
 
 pub mod directory;
+mod renewing;
+pub mod trial;
 
 use directory::{Directory, DirectoryError};
+use renewing::Renewing;
 
 /// How long the broker keeps the session, and how long it waits with the last will.
 const SESSION_EXPIRY: Duration = Duration::from_secs(60);
@@ -77,6 +84,26 @@ impl RunError {
     }
 }
 
+/// What an agent is to the process that it runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// One of several, or beside something else: it cannot be replaced by another version.
+    Guest,
+    /// The program that was started.
+    Program,
+    /// A new version on trial, which another watches.
+    Trial,
+}
+
+/// How a life ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// This process is to become this program, with the arguments that it was started with.
+    Become(PathBuf),
+}
+
 /// Runs the agent until `shutdown` is ready, and then ends it within 10 s.
 ///
 /// Logging and the rustls provider are the caller's business; several agents can run in one
@@ -84,9 +111,19 @@ impl RunError {
 ///
 /// # Errors
 /// Settings that cannot be used. The loss of the broker or of the engine is not an error.
-pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+    live(settings, Role::Guest, shutdown).await.map(drop)
+}
+
+/// The same for an agent of this role, which may also end for a new version of itself.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output = ()> + Send) -> Result<End, RunError> {
+    let mut shutdown = pin!(shutdown.fuse());
     let engine = engine_settings(&settings)?;
-    let directory = directory::open(settings.agent.data_dir.as_deref()).map_err(RunError::Directory)?;
+    let directory =
+        renewing::open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
     let path = directory.as_ref().map(Directory::path);
     let host = host_name();
     let machine = Machine::read(Path::new("/"));
@@ -94,9 +131,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
     let memory = directory.is_none().then(|| MEMORY.to_owned());
     let moved = identity.moved.then(|| moved_text(&identity.id, path));
+    let own = identity::own_container(Path::new("/"));
+    let place = renewing::place(&settings, role, own.as_deref(), path);
+    let fixed = renewing::warning(&settings, &place);
     let commanded = !settings.agent.agent_command_key.0.is_empty() && directory.is_none();
     let no_commands = commanded.then(|| NO_COMMANDS.to_owned());
-    let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(moved).collect();
+    let warnings: Vec<String> = memory.into_iter().chain(no_commands).chain(fixed).chain(moved).collect();
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut kept = directory.as_ref().map(Directory::take).unwrap_or_default();
     if identity.moved {
@@ -104,10 +144,14 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         kept = Kept { stopped: None, ..kept };
     }
     let facts = facts(&settings, host, &machine);
+    let mut releases = Releases { keys: settings.agent.agent_release_key.0.clone(), place, trial: None };
+    let (reach, on_disk) = (engine.clone(), directory.as_ref());
+    let renewing = Renewing::open(reach, own.as_deref(), on_disk, role, &mut releases, &mut kept);
     let rules = Rules {
         keys: settings.agent.agent_command_key.0.clone(),
         policy: settings.agent.agent_allow.clone(),
-        own: identity::own_container(Path::new("/")),
+        own,
+        releases,
     };
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
@@ -122,9 +166,13 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let config = config(&settings, identity.id.clone(), facts, rules, directory.is_some(), warnings);
     let listener = path.and_then(open_listener);
     let agent = Agent::new(config, kept, clock.now());
-    let shell = Shell { agent, clock, session, engine: Err(engine), directory, listener, kernel, id: identity.id };
-    shell.run(shutdown).await;
-    Ok(())
+    let path = path.map(Path::to_owned);
+    let shell =
+        Shell { agent, clock, session, engine: Err(engine), directory, listener, kernel, renewing, id: identity.id };
+    match (shell.run(shutdown.as_mut()).await, path) {
+        (Some(note), Some(path)) => Ok(trial::watch(note, &path, shutdown).await),
+        _ => Ok(End::Stopped),
+    }
 }
 
 struct Shell {
@@ -136,22 +184,28 @@ struct Shell {
     directory: Option<Directory>,
     listener: Option<Listener>,
     kernel: Kernel,
+    renewing: Renewing,
     id: AgentId,
 }
 
 impl Shell {
-    async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = pin!(shutdown.fuse());
+    /// Until it is asked to stop, or leaves for the trial of a new version.
+    async fn run(mut self, mut shutdown: Pin<&mut (impl FusedFuture<Output = ()> + Send)>) -> Option<Note> {
+        let mut asked = false;
         while !self.perform() {
             tokio::select! {
                 biased;
-                () = &mut shutdown => self.agent.handle_stop(self.clock.now()),
+                () = &mut shutdown => {
+                    asked = true;
+                    self.agent.handle_stop(self.clock.now());
+                }
                 () = self.clock.sleep_until(self.agent.poll_timeout()) => self.agent.handle_timeout(self.clock.now()),
                 asked = next_asked(self.listener.as_ref()) => {
                     if let Ok(stream) = asked {
                         health::answer(&stream, &Report::new(self.id.as_str(), &self.agent.condition()));
                     }
                 }
+                answer = self.renewing.next() => answer.tell(&mut self.agent, self.clock.now()),
                 notice = self.session.next() => {
                     self.agent.handle_broker(notice, self.clock.now());
                     self.take_more();
@@ -166,6 +220,7 @@ impl Shell {
             tracing::debug!("goodbye: {error}");
         }
         tracing::info!("stopped");
+        self.agent.leaves_for().filter(|_| !asked).cloned()
     }
 
     /// Takes what has come meanwhile, so that its effects share one write to the disk.
@@ -206,6 +261,9 @@ impl Shell {
                 }
                 Effect::WriteCommands(bytes) => {
                     let result = self.on_disk(|directory| directory.write_commands(&bytes));
+                    if result.is_ok() {
+                        self.renewing.handle_commands_written(self.directory.as_ref());
+                    }
                     self.agent.handle_commands_written(result.map_err(|error| error.to_string()), self.clock.now());
                 }
                 Effect::WriteUpdates(bytes) => {
@@ -223,6 +281,21 @@ impl Shell {
                 Effect::More { ticket } => self.engine.iter_mut().for_each(|engine| engine.more(ticket)),
                 Effect::Cancel { ticket } => self.engine.iter_mut().for_each(|engine| engine.cancel(ticket)),
                 Effect::ReadHost => self.agent.handle_host(self.kernel.usage(), self.clock.now()),
+                Effect::Fetch(order) => self.renewing.fetch(order),
+                Effect::FetchImage { image, own } => self.renewing.fetch_image(image, own),
+                Effect::HandOver(note) => self.renewing.hand_over(*note, self.directory.as_ref()),
+                Effect::Discard(target) => {
+                    target.iter().for_each(|target| release::discard(target));
+                    self.directory.iter().for_each(Directory::forget_note);
+                }
+                Effect::WriteNote(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_note(&bytes));
+                    self.agent.handle_noted(result.map_err(|error| error.to_string()), self.clock.now());
+                }
+                Effect::WriteTakeOver(bytes) => {
+                    let result = self.on_disk(|directory| directory.write_take_over(&bytes));
+                    self.agent.handle_noted(result.map_err(|error| error.to_string()), self.clock.now());
+                }
                 Effect::WriteCursor(cursor) => {
                     if let Err(error) = self.on_disk(|directory| directory.write_cursor(cursor)) {
                         tracing::warn!("{error}; after a crash the engine's events are read from further back");
@@ -263,7 +336,7 @@ async fn next_asked(listener: Option<&Listener>) -> io::Result<tokio::net::UnixS
     }
 }
 
-fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
+pub(crate) fn engine_settings(settings: &Settings) -> Result<engine::Settings, RunError> {
     let environment = engine::Environment {
         host: settings.agent.docker_host.clone(),
         cert_path: settings.agent.docker_cert_path.clone(),
@@ -312,7 +385,7 @@ fn start_session(
 }
 
 /// One id per agent and prefix, so that no two agents evict each other.
-fn client_id(prefix: &Prefix, id: &AgentId) -> String {
+pub(crate) fn client_id(prefix: &Prefix, id: &AgentId) -> String {
     match prefix.as_str() {
         Prefix::DEFAULT => format!("radar-agent-{id}"),
         prefix => format!("radar-agent-{id}@{prefix}"),

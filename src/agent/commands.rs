@@ -8,6 +8,7 @@
 //! ([`streaming`]).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use radar_link::jws::{self, PublicKey, VerifyError};
@@ -22,14 +23,18 @@ use super::presence::Abilities;
 use super::pulls::Pulls;
 use super::sampling::Sampling;
 use super::streams::Streams;
+use super::takeover::TakeOver;
+use super::trial::Settled;
 use super::update::Updates;
 use super::update::journal::Journal as UpdateJournal;
 use crate::engine::act::{Act, ActError, Done};
+use crate::release;
 
 pub mod journal;
 mod meanwhile;
 mod named;
 pub mod policy;
+pub mod renewal;
 mod streaming;
 mod target;
 mod task;
@@ -37,6 +42,7 @@ mod updating;
 
 use journal::Journal;
 use policy::Policy;
+use renewal::{Releases, Renewal};
 use target::Target;
 use task::Task;
 
@@ -73,6 +79,8 @@ pub struct Rules {
     pub policy: Policy,
     /// The container that the agent itself runs in: the beginning of its id.
     pub own: Option<Box<str>>,
+    /// What the agent itself may be replaced by.
+    pub releases: Releases,
 }
 
 impl Rules {
@@ -106,6 +114,18 @@ pub(super) enum Effect {
     Sample { ticket: u64 },
     /// Publish this sample.
     Sampled(Stats),
+    /// Fetch a new version of the agent, and hand what comes of it to [`Commands::handle_fetched`].
+    Fetch(release::Order),
+    /// Pull an image for the agent's own container, likewise.
+    FetchImage { image: Box<str>, own: ContainerId },
+    /// Remove the file of a new version that is not tried after all, and the note of it.
+    Discard(Option<PathBuf>),
+    /// The same as the next, for a helper.
+    WriteTakeOver(Vec<u8>),
+    /// Start a helper that replaces the agent's container; [`Commands::handle_stayed`] when it does not.
+    HandOver(Box<TakeOver>),
+    /// Write the note of a trial, and say so to [`Commands::handle_noted`].
+    WriteNote(Vec<u8>),
     /// So many messages were no commands of anybody who may ask, the last for this reason.
     Ignored { messages: u64, reason: String },
     /// A command was accepted or refused; for the log.
@@ -136,6 +156,7 @@ pub(super) struct Commands {
     /// By the ticket of the act; an update has one to itself.
     working: BTreeMap<u64, (Box<str>, Target)>,
     streams: Streams,
+    renewal: Option<Renewal>,
     updates: Updates,
     tickets: u64,
     pulls: Pulls,
@@ -152,13 +173,14 @@ pub(super) struct Commands {
 
 impl Commands {
     /// Goes on from what an earlier life has left: what was under way then is interrupted, but updates, which go back or
-    /// finish.
+    /// finish, and a self-update, which is `settled`, or of which this life is a part.
     pub(super) fn new(
         agent: AgentId,
         rules: Rules,
         on_disk: bool,
         journal: Journal,
         updates: UpdateJournal,
+        settled: Option<Settled>,
         now: Now,
     ) -> Self {
         let mut commands = Self {
@@ -171,6 +193,7 @@ impl Commands {
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
             streams: Streams::new(),
+            renewal: None,
             updates: Updates::default(),
             tickets: 0,
             pulls: Pulls::default(),
@@ -186,7 +209,12 @@ impl Commands {
             commands.tickets += 1;
             commands.working.insert(commands.tickets, (jti, Target::Container(id)));
         }
-        let left: Vec<_> = commands.journal.entries().filter(|(_, entry)| !entry.told).collect();
+        if let Some(settled) = settled {
+            commands.settle(settled, now);
+        }
+        let told: Vec<_> = commands.outcomes.iter().map(|(_, _, outcome)| outcome.jti.clone()).collect();
+        let open = |jti: &str| !commands.is_on_trial(jti) && !told.iter().any(|one| &**one == jti);
+        let left: Vec<_> = commands.journal.entries().filter(|(jti, entry)| !entry.told && open(jti)).collect();
         let left: Vec<(Box<str>, Option<Outcome>)> =
             left.into_iter().map(|(jti, entry)| (jti.into(), entry.outcome.clone())).collect();
         for (jti, outcome) in left {
@@ -245,7 +273,7 @@ impl Commands {
             return;
         }
         match self.accept(&claims, retained, records, now) {
-            Ok(accepted) => self.fresh.push(accepted),
+            Ok(accepted) => self.fresh.extend(accepted),
             Err((state, reason)) => {
                 self.log(&claims, state.clone(), Some(reason.clone()));
                 let jti = claims.jti.as_str().into();
@@ -260,7 +288,7 @@ impl Commands {
         retained: bool,
         records: &BTreeMap<ContainerId, Record>,
         now: Now,
-    ) -> Result<Accepted, (Progress, Box<str>)> {
+    ) -> Result<Option<Accepted>, (Progress, Box<str>)> {
         let refused = |reason: String| (Progress::Refused, reason.into_boxed_str());
         let failed = |reason: String| (Progress::Failed, reason.into_boxed_str());
         if retained {
@@ -274,6 +302,9 @@ impl Commands {
         }
         if claims.cmd == Command::Unknown {
             return Err(refused("unknown-command: this version of the agent does not know it".to_owned()));
+        }
+        if let Some(why) = self.is_leaving() {
+            return Err(refused(why.to_owned()));
         }
         let word = claims.cmd.word();
         let record = match claims.cmd.container() {
@@ -294,6 +325,10 @@ impl Commands {
         if let Some(record) = record.filter(|record| self.is_updated(record.id)) {
             return Err(refused(format!("busy: {} is being updated", record.name)));
         }
+        if let Command::SelfUpdate { image, program, patience } = &claims.cmd {
+            let renewed = self.accept_renewal(claims, image.as_deref(), program.as_ref(), *patience, seconds);
+            return renewed.map(|()| None).map_err(refused);
+        }
         let id = record.map(|record| record.id);
         let task = Task::of(&claims.cmd, id, records, &self.rules, self.podman).map_err(refused)?;
         let target = task.target(id);
@@ -304,28 +339,25 @@ impl Commands {
             return Err(refused("busy: too many commands wait already".to_owned()));
         }
         self.check_streams(&task).map_err(refused)?;
+        self.note(claims, seconds).map_err(refused)?;
+        Ok(Some(Accepted { jti: claims.jti.as_str().into(), task, target }))
+    }
+
+    /// Takes a command into the journal, which is to be written before anything is done.
+    fn note(&mut self, claims: &Claims, seconds: i64) -> Result<(), String> {
         let until = claims.exp.saturating_add(SKEW);
         if !self.journal.accept(&claims.jti, until, seconds) {
-            return Err(refused("busy: too many commands are remembered".to_owned()));
+            return Err("busy: too many commands are remembered".to_owned());
         }
         self.unwritten = true;
         self.log(claims, Progress::Accepted, None);
-        Ok(Accepted { jti: claims.jti.as_str().into(), task, target })
+        Ok(())
     }
 
     /// How writing the journal went.
     pub(super) fn handle_written(&mut self, result: Result<(), String>, now: Now) {
-        let fresh = std::mem::take(&mut self.fresh);
-        for accepted in fresh {
-            let (state, reason) = match &result {
-                Ok(()) => (Progress::Accepted, None),
-                Err(error) => {
-                    self.journal.remove(&accepted.jti);
-                    let why = format!("storage: it could not be noted before it is done: {error}");
-                    (Progress::Refused, Some(why.into_boxed_str()))
-                }
-            };
-            self.tell(Outcome { jti: accepted.jti.clone(), at: now.wall, state, reason, result: None });
+        for accepted in std::mem::take(&mut self.fresh) {
+            self.tell_noted(&accepted.jti, &result, now);
             if result.is_err() {
                 continue;
             }
@@ -335,7 +367,23 @@ impl Commands {
                 self.begin(accepted, now);
             }
         }
+        if let Some(jti) = self.fresh_renewal() {
+            self.tell_noted(&jti, &result, now);
+            self.begin_renewal(result.is_ok());
+        }
         self.work(now);
+    }
+
+    fn tell_noted(&mut self, jti: &str, result: &Result<(), String>, now: Now) {
+        let (state, reason) = match result {
+            Ok(()) => (Progress::Accepted, None),
+            Err(error) => {
+                self.journal.remove(jti);
+                let why = format!("storage: it could not be noted before it is done: {error}");
+                (Progress::Refused, Some(why.into_boxed_str()))
+            }
+        };
+        self.tell(Outcome { jti: jti.into(), at: now.wall, state, reason, result: None });
     }
 
     /// How the engine's work went.
@@ -398,7 +446,7 @@ impl Commands {
         self.sampling.handle_away();
         self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
         self.streams.handle_away();
-        self.settle(now);
+        self.follow_streams(now);
     }
 
     /// What is to be done next.
@@ -443,6 +491,7 @@ impl Commands {
                 Task::Log(..) | Task::Sample(_) | Task::Cancel(_) => {}
             }
         }
+        self.go_on();
     }
 
     fn act(&mut self, ticket: u64, act: Act, now: Now) {

@@ -1,13 +1,17 @@
 //! What the core asks of its shell.
 
 use crate::engine::act::Act;
+use crate::release::Order;
 use radar_link::mqtt::Message;
 use radar_wire::container::ContainerId;
 use radar_wire::snapshot::Snapshot;
 
+use std::path::PathBuf;
+
 use super::keeping::Write;
 use super::opening::Cursor;
 use super::remark::Remark;
+use super::takeover::TakeOver;
 
 /// What the core asks of its shell, in the order in which it is to be done.
 #[derive(Debug, PartialEq)]
@@ -68,6 +72,24 @@ pub enum Effect {
     },
     /// Read what the host uses and answer with [`Agent::handle_host`](super::Agent::handle_host).
     ReadHost,
+    /// Fetch a new version of the agent and answer with [`Agent::handle_fetched`](super::Agent::handle_fetched).
+    Fetch(Order),
+    /// Pull an image for the agent's own container, and answer likewise, with its id; none for the one that it is from.
+    FetchImage {
+        /// The image.
+        image: Box<str>,
+        /// The container.
+        own: ContainerId,
+    },
+    /// Remove what was fetched beside this program, and the note of it: it is not tried.
+    Discard(Option<PathBuf>),
+    /// Write the note for a helper and answer with [`Agent::handle_noted`](super::Agent::handle_noted).
+    WriteTakeOver(Vec<u8>),
+    /// Start a helper that replaces the agent's container, and answer with
+    /// [`Agent::handle_stayed`](super::Agent::handle_stayed) when it does not.
+    HandOver(Box<TakeOver>),
+    /// Write the note of a trial and answer with [`Agent::handle_noted`](super::Agent::handle_noted).
+    WriteNote(Vec<u8>),
     /// Write the cursor file.
     WriteCursor(Cursor),
     /// Log this.

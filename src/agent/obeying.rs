@@ -4,6 +4,7 @@ use radar_link::mqtt::Received;
 use radar_link::time::Now;
 
 use super::remark::Remark;
+use super::trial::{Note, Settled};
 use super::{Agent, Effect, Life, commands};
 
 /// How many commands wait for the first list of the containers.
@@ -17,6 +18,39 @@ impl Agent {
             self.say(Remark::CommandsUnwritten { error: error.clone() });
         }
         self.commands.handle_written(result, now);
+    }
+
+    /// How fetching a new version of the agent went: the version that it tells of itself, or the id of the image; none
+    /// when there is nothing new.
+    pub fn handle_fetched(&mut self, result: Result<Option<Box<str>>, String>, now: Now) {
+        self.now = now;
+        self.commands.handle_fetched(result, now);
+    }
+
+    /// How writing the note of a trial went. With it on the disk the agent stops, for [`Agent::leaves_for`].
+    pub fn handle_noted(&mut self, result: Result<(), String>, now: Now) {
+        self.now = now;
+        if self.stop.is_none() && self.commands.handle_noted(result, now) {
+            self.handle_stop(now);
+        }
+    }
+
+    /// A helper that was to replace this agent has not done it.
+    pub fn handle_stayed(&mut self, why: &str, now: Now) {
+        self.now = now;
+        self.commands.handle_stayed(why, now);
+    }
+
+    /// How a self-update of an earlier life has ended.
+    pub fn handle_settled(&mut self, settled: Settled, now: Now) {
+        self.now = now;
+        self.commands.settle(settled, now);
+    }
+
+    /// The trial of a new version, for which the agent stops or has stopped; none for another stop.
+    #[must_use]
+    pub fn leaves_for(&self) -> Option<&Note> {
+        self.commands.leaves_for()
     }
 
     /// How writing the journal of updates went.
@@ -66,6 +100,12 @@ impl Agent {
                 commands::Effect::Act { ticket, act } => Effect::Act { ticket, act },
                 commands::Effect::More { ticket } => Effect::More { ticket },
                 commands::Effect::Cancel { ticket } => Effect::Cancel { ticket },
+                commands::Effect::Fetch(order) => Effect::Fetch(order),
+                commands::Effect::FetchImage { image, own } => Effect::FetchImage { image, own },
+                commands::Effect::WriteTakeOver(bytes) => Effect::WriteTakeOver(bytes),
+                commands::Effect::HandOver(note) => Effect::HandOver(note),
+                commands::Effect::Discard(target) => Effect::Discard(target),
+                commands::Effect::WriteNote(bytes) => Effect::WriteNote(bytes),
                 commands::Effect::Sample { ticket } => match self.begin_sample(ticket) {
                     Some(effect) => effect,
                     None => continue,

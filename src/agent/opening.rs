@@ -16,6 +16,7 @@ use super::commands::journal::Journal;
 use super::inventory::Restored;
 use super::outbox::Entry;
 use super::spool::Spool;
+use super::trial::Settled;
 use super::update::journal::Journal as Updates;
 
 /// How long the broker is waited for.
@@ -35,6 +36,8 @@ pub struct Kept {
     pub cursor: Option<Cursor>,
     /// The commands of the last minutes.
     pub commands: Journal,
+    /// How a self-update ended.
+    pub settled: Option<Settled>,
     /// The updates that were under way.
     pub updates: Updates,
 }

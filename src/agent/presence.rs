@@ -184,10 +184,10 @@ impl Presence {
         self.status(State::Online, reason, now.wall, engine, warnings)
     }
 
-    /// The word at a stop.
+    /// The word at a stop, for this reason.
     #[must_use]
-    pub fn goodbye(&self, wall: i64, engine: Option<&EngineFacts>) -> Option<Status> {
-        self.status(State::Offline, Reason::Stop, wall, engine, &[])
+    pub fn goodbye(&self, reason: Reason, wall: i64, engine: Option<&EngineFacts>) -> Option<Status> {
+        self.status(State::Offline, reason, wall, engine, &[])
     }
 
     fn status(

@@ -107,6 +107,8 @@ pub(super) struct Publishing {
     key: u64,
     window: usize,
     connected: Option<Duration>,
+    /// The broker has taken a status on this connection.
+    online: bool,
     in_flight: BTreeMap<u64, Flight>,
     /// The session takes nothing until its next notice.
     blocked: bool,
@@ -133,6 +135,7 @@ impl Publishing {
             key: 0,
             window: 0,
             connected: None,
+            online: false,
             in_flight: BTreeMap::new(),
             blocked: false,
             held: BTreeMap::new(),
@@ -166,11 +169,16 @@ impl Publishing {
     pub(super) fn handle_away(&mut self) -> bool {
         self.in_flight.clear();
         self.blocked = false;
+        self.online = false;
         self.connected.take().is_some()
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.connected.is_some()
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.online
     }
 
     fn is_unheard(&self) -> bool {
@@ -224,7 +232,8 @@ impl Agent {
             }
             Flight::Goodbye => self.stop = Some(Stop::Left),
             Flight::Snapshot => self.publishing.too_large = None,
-            Flight::Status(_) | Flight::Answer | Flight::Chunk(_) => {}
+            Flight::Status(_) => self.publishing.online = true,
+            Flight::Answer | Flight::Chunk(_) => {}
         }
     }
 
@@ -407,7 +416,8 @@ impl Agent {
         if !flushed && until > self.now.mono {
             return None;
         }
-        let status = self.presence.goodbye(self.now.wall, self.engine().as_ref())?;
+        let reason = if self.commands.is_replaced() { Reason::Update } else { Reason::Stop };
+        let status = self.presence.goodbye(reason, self.now.wall, self.engine().as_ref())?;
         let message = self.encoded(&Channel::Status, codec::encode(&status).ok()?, true);
         self.stop = Some(Stop::Leaving { give_up });
         Some((Flight::Goodbye, message))

@@ -26,7 +26,7 @@ use super::commands::Rules;
 use super::commands::policy;
 use crate::engine::act::{Act, ActError, Done, Piece};
 
-mod blueprint;
+pub(crate) mod blueprint;
 mod health;
 pub mod journal;
 mod plan;

@@ -13,7 +13,11 @@ use serde::de::DeserializeOwned;
 use crate::agent::keeping::Write;
 use crate::agent::opening::{Cursor, Kept};
 use crate::agent::spool;
+use crate::agent::takeover::TakeOver;
+use crate::agent::trial::Note;
 use crate::agent::update::journal::Journal as Updates;
+
+use super::trial;
 
 /// Where an agent keeps its data unless told.
 const DEFAULT: &str = "/var/lib/radar-agent";
@@ -95,7 +99,8 @@ impl Directory {
             tracing::error!("{} is not whole, and updates may be half done: {error}", self.file("updates").display());
             Updates::default()
         });
-        Kept { spool, stopped: stopped.filter(|_| unmarked), cursor: self.decode("cursor"), commands, updates }
+        let (stopped, cursor) = (stopped.filter(|_| unmarked), self.decode("cursor"));
+        Kept { spool, stopped, cursor, commands, updates, settled: None }
     }
 
     /// Writes the outbox file.
@@ -121,6 +126,36 @@ impl Directory {
     /// What the file system says.
     pub fn write_commands(&self, bytes: &[u8]) -> io::Result<()> {
         write_atomic(&self.file("commands"), bytes, 0o600)
+    }
+
+    /// The note of a trial.
+    #[must_use]
+    pub fn note(&self) -> Option<Note> {
+        self.decode("self-update")
+    }
+
+    /// Writes the note of a trial.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_note(&self, bytes: &[u8]) -> io::Result<()> {
+        write_atomic(&trial::note_file(&self.path), bytes, 0o600)
+    }
+
+    /// Writes the note for a helper.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_take_over(&self, bytes: &[u8]) -> io::Result<()> {
+        write_atomic(&TakeOver::file(&self.path), bytes, 0o600)
+    }
+
+    /// Removes what a self-update has left.
+    pub fn forget_note(&self) {
+        // What cannot be removed is settled once more, and not told twice.
+        let _ = fs::remove_file(trial::note_file(&self.path));
+        let _ = fs::remove_file(trial::log_file(&self.path));
+        let _ = fs::remove_file(TakeOver::file(&self.path));
     }
 
     /// Writes the journal of updates, or removes it when it is empty.

@@ -16,5 +16,7 @@ mod network;
 mod presence;
 mod samples;
 mod secrets;
+mod self_update;
 mod server_away;
+mod take_over;
 mod world;

@@ -18,6 +18,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Program {
     name: &'static str,
+    /// Its file, where it is not the one that was built.
+    file: Option<PathBuf>,
     directory: PathBuf,
     settings: Vec<(String, String)>,
     seat: Seat,
@@ -26,7 +28,7 @@ pub(crate) struct Program {
 impl Program {
     fn new(name: &'static str) -> Result<Self> {
         let directory = process::directory(name)?;
-        let mut program = Self { name, directory, settings: Vec::new(), seat: Seat::default() };
+        let mut program = Self { name, file: None, directory, settings: Vec::new(), seat: Seat::default() };
         program.set("DATA_DIR", &program.directory.join("data").display().to_string());
         Ok(program)
     }
@@ -35,6 +37,20 @@ impl Program {
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.settings.retain(|(known, _)| known != variable);
         self.settings.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Runs it from a copy of its own, beside its data; the file.
+    pub(crate) async fn installed(&mut self) -> Result<PathBuf> {
+        let file = self.directory.join("bin").join(self.name);
+        std::fs::create_dir_all(self.directory.join("bin")).context("a directory for the program")?;
+        std::fs::copy(built().await?.join(self.name), &file).context("a copy of the program")?;
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// Its process, which may have ended.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.seat.ask(Process::pid)
     }
 
     /// Its data directory.
@@ -54,7 +70,10 @@ impl Program {
 
     /// Starts it, for the first time or again on its data.
     pub(crate) async fn start(&self) -> Result<()> {
-        let program = built().await?.join(self.name);
+        let program = match &self.file {
+            Some(file) => file.clone(),
+            None => built().await?.join(self.name),
+        };
         let launch = Launch::new(program, self.log_file()).owns(&self.directory);
         let launch = self.settings.iter().fold(launch, |launch, (variable, value)| launch.env(variable, value));
         self.seat.start(&launch)

@@ -227,7 +227,7 @@ fn config(key: &SigningKey) -> Config {
         snapshot_interval: Duration::from_secs(30),
         reconcile_interval: Duration::from_secs(60),
         on_disk: true,
-        rules: Rules { keys: vec![key.public()], policy: "all".parse().expect("a policy"), own: None },
+        rules: Rules { keys: vec![key.public()], policy: "all".parse().expect("a policy"), ..Rules::default() },
         warnings: Vec::new(),
     }
 }

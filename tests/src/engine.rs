@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,7 +187,16 @@ impl Engine {
 
     /// Makes an image of busybox with this name, changed by lines of a Dockerfile (`ENV A=b`, `CMD ["sleep", "9"]`).
     pub async fn make_image(&self, name: &str, changes: &[&str]) -> Result<()> {
-        let archive = image::root_filesystem(&self.daemon.directory)?;
+        self.import(name, image::root_filesystem(&self.daemon.directory)?, changes).await
+    }
+
+    /// The same with a program of this host in `/bin`, and its libraries.
+    pub async fn make_image_with(&self, name: &str, program: &Path, changes: &[&str]) -> Result<()> {
+        let scratch = tempfile::tempdir().context("a directory for the image")?;
+        self.import(name, image::with_program(scratch.path(), program)?, changes).await
+    }
+
+    async fn import(&self, name: &str, archive: Vec<u8>, changes: &[&str]) -> Result<()> {
         let (repository, tag) = name.rsplit_once(':').context("the image's name has a tag")?;
         let changes = changes.iter().map(|line| (*line).to_owned()).collect();
         let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();

@@ -1,4 +1,5 @@
-//! Signed claims: the compact JWS with Ed25519 (RFC 7515, RFC 8037). The only room that signs and that verifies. It
+//! Signed claims: the compact JWS with Ed25519 (RFC 7515, RFC 8037), and signed digests of files. The only room that
+//! signs, that verifies and that hashes. It
 //! takes no other algorithm, reads no clock, and knows no claim: until when claims count and for whom is the caller's.
 
 use std::fmt;
@@ -13,6 +14,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+mod detached;
+
+pub use detached::{Digest, DigestError, Hasher, is_signed, sign_digest};
 
 /// What a public key's text begins with.
 const KIND: &str = "ed25519:";
@@ -121,9 +126,9 @@ pub fn base64url(bytes: &[u8]) -> String {
     bytes.chunks(3).map(digits).collect()
 }
 
-/// Claims that cannot be signed: they have no form as JSON.
+/// What cannot be signed: claims that have no form as JSON.
 #[derive(Debug, thiserror::Error)]
-#[error("the claims cannot be signed")]
+#[error("it cannot be signed")]
 pub struct SignError(#[source] Error);
 
 /// Signs claims; the header says `EdDSA` and `JWT`.

@@ -18,7 +18,7 @@ impl Commands {
         match piece {
             Piece::Log(pieces) => {
                 self.streams.handle_told(ticket, pieces);
-                self.settle(now);
+                self.follow_streams(now);
             }
             Piece::Found(_) => {
                 self.updates.handle_told(ticket, &piece);
@@ -55,7 +55,7 @@ impl Commands {
     /// Does what is due.
     pub(in super::super) fn handle_timeout(&mut self, now: Now) {
         self.streams.handle_timeout(now.mono);
-        self.settle(now);
+        self.follow_streams(now);
         while let Some(due) = self.pulls.next_due(now.mono) {
             match due {
                 Due::More { ticket } => self.effects.push_back(Effect::More { ticket }),
@@ -63,6 +63,7 @@ impl Commands {
             }
         }
         self.updates.handle_timeout(&mut self.tickets, now);
+        self.time_renewal(now);
         self.work(now);
         self.sampling.handle_timeout(now.mono);
         if self.sampling.is_due(now.mono) {
@@ -75,7 +76,8 @@ impl Commands {
     /// When something is due, in monotonic time.
     pub(in super::super) fn poll_timeout(&self) -> Option<Duration> {
         let acts = [self.streams.poll_timeout(), self.updates.poll_timeout(), self.pulls.poll_timeout()];
-        acts.into_iter().flatten().chain(self.sampling.poll_timeout()).min()
+        let own = [self.sampling.poll_timeout(), self.renewal_timeout()];
+        acts.into_iter().chain(own).flatten().min()
     }
 
     pub(super) fn ask_samples(&mut self, jti: &str, ask: Ask, now: Now) {

@@ -13,20 +13,20 @@ impl Commands {
     /// The agent is about to end, and log streams before it.
     pub(in crate::agent) fn handle_stop(&mut self, now: Now) {
         self.streams.handle_stop();
-        self.settle(now);
+        self.follow_streams(now);
     }
 
     /// The next chunk of a log that can be published.
     pub(in crate::agent) fn next_chunk(&mut self, now: Now) -> Option<Chunk> {
         let chunk = self.streams.next_chunk(now.mono);
-        self.settle(now);
+        self.follow_streams(now);
         chunk
     }
 
     /// What the broker says of a stream's chunk.
     pub(in crate::agent) fn handle_chunk(&mut self, ticket: u64, outcome: Delivery, now: Now) {
         self.streams.handle_delivered(ticket, outcome, now.mono);
-        self.settle(now);
+        self.follow_streams(now);
     }
 
     /// A stream's chunk was not taken for publishing, and goes again.
@@ -37,7 +37,7 @@ impl Commands {
     /// A stream's chunk is larger than the broker takes.
     pub(in crate::agent) fn handle_chunk_too_large(&mut self, ticket: u64, now: Now) {
         self.streams.handle_too_large(ticket);
-        self.settle(now);
+        self.follow_streams(now);
     }
 
     /// Refuses a log stream beyond those that there may be.
@@ -66,13 +66,13 @@ impl Commands {
                     false => (Progress::Failed, Some("not-found: nothing of this name is under way".into())),
                 };
                 self.end(&accepted.jti, state, reason, None, now);
-                self.settle(now);
+                self.follow_streams(now);
             }
         }
     }
 
     /// Takes over what the streams want done.
-    pub(super) fn settle(&mut self, now: Now) {
+    pub(super) fn follow_streams(&mut self, now: Now) {
         while let Some(effect) = self.streams.next_effect() {
             match effect {
                 streams::Effect::More { ticket } => self.effects.push_back(Effect::More { ticket }),
@@ -82,5 +82,6 @@ impl Commands {
                 }
             }
         }
+        self.go_on();
     }
 }

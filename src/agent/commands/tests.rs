@@ -7,6 +7,8 @@ use radar_wire::container::State;
 use super::*;
 use crate::engine::act::{ActErrorKind, Piece};
 
+mod renewal;
+
 /// A time of this century, in milliseconds.
 const NOW: i64 = 1_795_000_000_000;
 
@@ -39,6 +41,7 @@ struct Desk {
     engine: Vec<String>,
     said: Vec<String>,
     journal: Vec<u8>,
+    note: Vec<u8>,
     updates: Vec<u8>,
     names: u32,
 }
@@ -46,7 +49,7 @@ struct Desk {
 impl Desk {
     fn new(allow: &str) -> Self {
         let key = SigningKey::generate().unwrap();
-        let rules = Rules { keys: vec![key.public()], policy: allow.parse().unwrap(), own: None };
+        let rules = Rules { keys: vec![key.public()], policy: allow.parse().unwrap(), ..Rules::default() };
         Self::with(key, rules, Journal::default())
     }
 
@@ -58,7 +61,7 @@ impl Desk {
             record(3, "cache", &[("radar.deny", "restart")]),
         ]);
         Self {
-            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, UpdateJournal::default(), now),
+            commands: Commands::new("pi".parse().unwrap(), rules, true, journal, UpdateJournal::default(), None, now),
             key,
             records,
             now,
@@ -67,6 +70,7 @@ impl Desk {
             engine: Vec::new(),
             said: Vec::new(),
             journal: Vec::new(),
+            note: Vec::new(),
             updates: Vec::new(),
             names: 0,
         }
@@ -112,6 +116,23 @@ impl Desk {
                 Effect::Ignored { messages, reason } => self.said.push(format!("{messages}: {reason}")),
                 Effect::Sample { ticket } => self.engine.push(format!("sample {ticket}")),
                 Effect::Sampled(_) => self.engine.push("sampled".to_owned()),
+                Effect::Fetch(order) => self.said.push(format!("fetch {}", order.digest)),
+                Effect::Discard(target) => {
+                    self.said.push(format!("discard beside {}", target.unwrap_or_default().display()));
+                }
+                Effect::FetchImage { image, .. } => self.said.push(format!("fetch {image}")),
+                Effect::WriteTakeOver(bytes) => {
+                    self.said.push("note".to_owned());
+                    self.note = bytes;
+                    assert!(!self.commands.handle_noted(self.disk.clone(), self.now));
+                }
+                Effect::HandOver(note) => self.said.push(format!("hand over to {}", note.to)),
+                Effect::WriteNote(bytes) => {
+                    self.said.push("note".to_owned());
+                    self.note = bytes;
+                    let leaves = self.commands.handle_noted(self.disk.clone(), self.now);
+                    assert_eq!(leaves, self.commands.leaves_for().is_some());
+                }
                 Effect::WriteUpdates(bytes) => {
                     self.updates = bytes;
                     self.commands.handle_updates_written(&self.disk.clone(), self.now);
@@ -193,7 +214,8 @@ fn what_nobody_signed_who_may_ask_is_ignored_and_told_to_nobody() {
 #[test]
 fn while_one_key_takes_over_from_another_both_are_heard() {
     let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let rules = Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), own: None };
+    let rules =
+        Rules { keys: vec![old.public(), new.public()], policy: "operate".parse().unwrap(), ..Rules::default() };
     let mut desk = Desk::with(old, rules, Journal::default());
     assert_eq!(desk.command(restart("web")), ["01-1 accepted"]);
     desk.key = new;
@@ -314,10 +336,10 @@ fn what_cannot_be_noted_is_not_done() {
     assert!(desk.acts.is_empty());
     desk.disk = Ok(());
     assert_eq!(desk.command(restart("web")), ["01-2 accepted"]);
-    let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), own: None };
+    let rules = Rules { keys: vec![desk.key.public()], policy: "all".parse().unwrap(), ..Rules::default() };
     let mut memory = Desk::with(desk.key, rules.clone(), Journal::default());
     let (id, updates) = ("pi".parse().unwrap(), UpdateJournal::default());
-    memory.commands = Commands::new(id, rules.clone(), false, Journal::default(), updates, memory.now);
+    memory.commands = Commands::new(id, rules.clone(), false, Journal::default(), updates, None, memory.now);
     assert_eq!((memory.command(restart("web")), memory.acts.len()), (vec![], 0));
     assert!(memory.said[0].contains("DATA_DIR"), "{:?}", memory.said);
     assert_eq!(rules.abilities(false).allows, []);

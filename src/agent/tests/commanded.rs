@@ -16,7 +16,7 @@ const ACCEPTED: &str = "say: command of me: restart web accepted";
 /// A connected agent with the container `web`, which may be restarted.
 pub(super) fn commanded() -> World {
     let key = SigningKey::generate().unwrap();
-    let rules = Rules { keys: vec![key.public()], policy: "operate,logs".parse().unwrap(), own: None };
+    let rules = Rules { keys: vec![key.public()], policy: "operate,logs".parse().unwrap(), ..Rules::default() };
     let mut world = World::new(Config { on_disk: true, rules, ..config() }, Kept::default());
     world.run("connected 5\n echo\n has web running\n engine up\n acks\n acks\n acks\n acks");
     world.key = Some(key);
@@ -54,7 +54,8 @@ fn an_outcome_waits_for_the_broker_and_for_a_bridge() {
 fn a_command_that_comes_first_waits_for_the_containers() {
     let mut world = commanded();
     let key = world.key.take();
-    let rules = Rules { keys: vec![key.as_ref().unwrap().public()], policy: "operate".parse().unwrap(), own: None };
+    let rules =
+        Rules { keys: vec![key.as_ref().unwrap().public()], policy: "operate".parse().unwrap(), ..Rules::default() };
     let mut world = World::new(Config { on_disk: true, rules, ..config() }, Kept::default());
     world.key = key;
     world.run("connected 5\n command 01-1 web\n echo\n command 01-2 web");

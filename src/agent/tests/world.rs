@@ -309,6 +309,18 @@ impl World {
                 Effect::Act { ticket, .. } => format!("act {ticket}"),
                 Effect::More { ticket } => format!("more {ticket}"),
                 Effect::Cancel { ticket } => format!("cancel {ticket}"),
+                Effect::Fetch(_) => "fetch".to_owned(),
+                Effect::Discard(_) => "discard".to_owned(),
+                Effect::FetchImage { image, .. } => format!("fetch {image}"),
+                Effect::WriteTakeOver(_) => {
+                    self.agent.handle_noted(Ok(()), self.now);
+                    "helper noted".to_owned()
+                }
+                Effect::HandOver(note) => format!("hand over {}", note.jti),
+                Effect::WriteNote(_) => {
+                    self.agent.handle_noted(Ok(()), self.now);
+                    "trial noted".to_owned()
+                }
                 Effect::ReadHost => {
                     self.agent.handle_host(Usage { pids: Some(7), ..Usage::default() }, self.now);
                     continue;

@@ -10,13 +10,13 @@ use crate::engine::act::Document;
 
 /// What a container is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Blueprint {
+pub(crate) struct Blueprint {
     /// What it is created with, on one network at most, as engines before API 1.44 want it.
-    pub(super) body: Document,
+    pub(crate) body: Document,
     /// The network that creating it puts it on, and that it is not to be on.
-    pub(super) leave: Option<Box<str>>,
+    pub(crate) leave: Option<Box<str>>,
     /// The other networks, and its place in each.
-    pub(super) join: Vec<(Box<str>, Document)>,
+    pub(crate) join: Vec<(Box<str>, Document)>,
 }
 
 /// Fields of the configuration that an image has defaults for and that are one value each.
@@ -28,7 +28,7 @@ const CHECK: [&str; 6] = ["Test", "Interval", "Timeout", "Retries", "StartPeriod
 
 /// The blueprint of this container, made from `image`. `defaults` is the inspect of the image that it is made from now;
 /// without it all is kept as it is, for a container that is made again from the same image.
-pub(super) fn blueprint(old: &Value, defaults: Option<&Value>, image: &str) -> Blueprint {
+pub(crate) fn blueprint(old: &Value, defaults: Option<&Value>, image: &str) -> Blueprint {
     let mut config = old["Config"].as_object().cloned().unwrap_or_default();
     let mut host = old["HostConfig"].as_object().cloned().unwrap_or_default();
     let id = text(&old["Id"]);
@@ -203,7 +203,7 @@ fn is_empty(value: Option<&Value>) -> bool {
 }
 
 /// The text of a value; none is empty.
-pub(super) fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 

@@ -25,8 +25,28 @@ pub(super) fn root_filesystem(scratch: &Path) -> Result<Vec<u8>> {
             symlink("busybox", link).context("an applet of the image")?;
         }
     }
+    packed(&root)
+}
+
+/// The same with a program in `/bin`, and the libraries that it needs.
+pub(super) fn with_program(scratch: &Path, program: &Path) -> Result<Vec<u8>> {
+    root_filesystem(scratch)?;
+    let root = scratch.join("rootfs");
+    let name = program.file_name().context("a program has a name")?;
+    fs::copy(program, root.join("bin").join(name)).context("the program")?;
+    let needed = Command::new("ldd").arg(program).output().context("ldd, for the program's libraries")?;
+    let needed = String::from_utf8_lossy(&needed.stdout).into_owned();
+    for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
+        let inside = root.join(library.trim_start_matches('/'));
+        fs::create_dir_all(inside.parent().context("a library's directory")?).context("a library's directory")?;
+        fs::copy(library, inside).with_context(|| format!("the library {library}"))?;
+    }
+    packed(&root)
+}
+
+fn packed(root: &Path) -> Result<Vec<u8>> {
     let mut tar = Command::new("tar");
-    tar.arg("-C").arg(&root).args(["--owner=0", "--group=0", "-cf", "-", "."]);
+    tar.arg("-C").arg(root).args(["--owner=0", "--group=0", "-cf", "-", "."]);
     let tar = tar.output().context("tar is needed for the image")?;
     if !tar.status.success() {
         bail!("tar: {}", String::from_utf8_lossy(&tar.stderr));

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::Settings;
 
@@ -39,12 +40,17 @@ pub fn install_provider() {
     let _ = default_provider().install_default();
 }
 
+/// Trusts the system, and shows nothing: for what else is fetched over TLS than messages.
+///
+/// # Errors
+/// The system has no certificates to trust.
+pub fn of_the_system() -> Result<Arc<ClientConfig>, TlsError> {
+    Ok(Arc::new(trusting(None)?.with_no_client_auth()))
+}
+
 /// Trusts `ca_file`, or else the system; shows `cert_file`, if there is one.
 pub(super) fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Provider)?
-        .with_root_certificates(roots(settings.ca_file.as_deref())?);
+    let builder = trusting(settings.ca_file.as_deref())?;
     let config = match (&settings.cert_file, &settings.key_file) {
         (Some(cert_file), Some(key_file)) => {
             let refused = |why| TlsError::File { setting: "MQTT_CERT_FILE", file: cert_file.clone(), why };
@@ -59,6 +65,13 @@ pub(super) fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, Tl
         _ => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
+}
+
+fn trusting(ca_file: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?
+        .with_root_certificates(roots(ca_file)?))
 }
 
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
