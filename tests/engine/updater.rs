@@ -10,6 +10,7 @@ use radar_agent::agent::{Agent, Config, Effect};
 use radar_agent::engine::act::{ActError, ActErrorKind};
 use radar_agent::engine::notice::Notice as EngineNotice;
 use radar_agent::engine::{Address, Engine, Environment, Settings};
+use radar_agent::registries::Registries;
 use radar_agent::shell::directory::{self, Directory};
 use radar_link::jws::{SigningKey, sign};
 use radar_link::mqtt::{Delivery, Message, Notice, Received};
@@ -61,8 +62,12 @@ struct Life<'a> {
 impl Updater {
     pub(crate) fn new(engine: &TestEngine) -> Result<Self> {
         let environment = Environment { host: Some(engine.host()), ..Environment::default() };
-        let settings =
-            Settings { address: Address::parse(environment)?, labels: Vec::new(), time_out: Duration::from_secs(60) };
+        let settings = Settings {
+            address: Address::parse(environment)?,
+            labels: Vec::new(),
+            registries: Registries::new(None),
+            time_out: Duration::from_secs(60),
+        };
         let (data, key) = (tempfile::tempdir()?, SigningKey::generate()?);
         Ok(Self { settings, data, key, names: 0, outcomes: Vec::new(), count: 0 })
     }
@@ -226,6 +231,7 @@ fn config(key: &SigningKey) -> Config {
         bounds: Bounds { events: 1000, bytes: 1 << 20, ring_events: 10, ring_bytes: 1 << 16 },
         snapshot_interval: Duration::from_secs(30),
         reconcile_interval: Duration::from_secs(60),
+        stats_interval: None,
         on_disk: true,
         rules: Rules { keys: vec![key.public()], policy: "all".parse().expect("a policy"), ..Rules::default() },
         warnings: Vec::new(),
