@@ -32,7 +32,7 @@ use crate::release;
 
 pub mod journal;
 mod meanwhile;
-mod named;
+pub(super) mod named;
 pub mod policy;
 pub mod renewal;
 mod streaming;

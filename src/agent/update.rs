@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use ciborium::Value as Cbor;
 use radar_link::time::Now;
-use radar_wire::command::{Command, Progress};
+use radar_wire::command::Progress;
 use radar_wire::container::ContainerId;
 use serde_json::Value;
 
@@ -47,14 +47,9 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// What a command wants, when it is one for an update of this container.
-    pub(super) fn of(command: &Command, id: Option<ContainerId>) -> Option<Self> {
-        match (command, id) {
-            (Command::Update { image, dry_run, patience, .. }, Some(id)) => {
-                Some(Self { id, image: image.clone(), dry_run: *dry_run, patience: *patience })
-            }
-            _ => None,
-        }
+    /// One for this container. The image has its whole name; `patience` is in seconds.
+    pub(super) fn new(id: ContainerId, image: Option<Box<str>>, dry_run: bool, patience: Option<u32>) -> Self {
+        Self { id, image, dry_run, patience }
     }
 }
 

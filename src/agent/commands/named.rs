@@ -11,7 +11,7 @@ const BUILT_IN: [&str; 3] = ["bridge", "host", "none"];
 const BUILT_IN_PODMAN: &str = "podman";
 
 /// An image's name with its tag; `latest` where it has none, since all tags are not meant.
-pub(super) fn image(name: &str) -> Result<Box<str>, String> {
+pub(in crate::agent) fn image(name: &str) -> Result<Box<str>, String> {
     let parts = name.split('/').all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()));
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     if name.len() > LONGEST || !parts || !name.chars().all(fits) || name.ends_with([':', '@']) {

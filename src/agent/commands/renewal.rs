@@ -10,7 +10,7 @@ use radar_link::time::Now;
 use radar_wire::command::{Claims, Outcome, Program, Progress};
 use radar_wire::container::ContainerId;
 
-use super::{Commands, Effect};
+use super::{Commands, Effect, named};
 use crate::agent::takeover::{self, TakeOver};
 use crate::agent::trial::{Note, PATIENCE, PATIENCE_MOST, Settled, Stage};
 use crate::release::Order;
@@ -93,7 +93,7 @@ impl Renewal {
     ) -> Result<Self, String> {
         let (order, usual) = match (&releases.place, image, program) {
             (Place::Container(own), Some(image), None) if !image.is_empty() => {
-                (Wanted::Image { image: image.into(), own: *own }, takeover::PATIENCE)
+                (Wanted::Image { image: named::image(image)?, own: *own }, takeover::PATIENCE)
             }
             (Place::Container(_), ..) => {
                 return Err("invalid: the agent runs in a container: name an image and nothing else".to_owned());

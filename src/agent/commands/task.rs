@@ -8,8 +8,8 @@ use radar_wire::container::{ContainerId, Record};
 use super::super::sampling::Ask;
 use super::super::streams::Asked;
 use super::super::update::Order;
-use super::Rules;
 use super::target::{self, Target};
+use super::{Rules, named};
 use crate::engine::act::Act;
 
 /// What an accepted command is.
@@ -36,8 +36,9 @@ impl Task {
         rules: &Rules,
         podman: bool,
     ) -> Result<Self, String> {
-        if let Some(order) = Order::of(command, id) {
-            return Ok(Self::Update(order));
+        if let (Command::Update { image, dry_run, patience, .. }, Some(id)) = (command, id) {
+            let image = image.as_deref().map(named::image).transpose()?;
+            return Ok(Self::Update(Order::new(id, image, *dry_run, *patience)));
         }
         Ok(match command {
             Command::Cancel { jti } => Self::Cancel(jti.clone()),

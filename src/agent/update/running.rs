@@ -96,6 +96,8 @@ pub(super) struct Running {
     sharing: Vec<Value>,
     /// The images' names; that of the new one first, then those of who shares the namespaces.
     names: Vec<Box<str>>,
+    /// The whole name of the image that is pulled.
+    pull: Box<str>,
     /// The configuration that the new image was found with; null when it was not found.
     new_image: Value,
     steps: VecDeque<Step>,
@@ -140,6 +142,7 @@ impl Running {
             old: Value::Null,
             sharing: Vec::new(),
             names: Vec::new(),
+            pull: Box::default(),
             new_image: Value::Null,
             steps: VecDeque::new(),
             number: 0,

@@ -233,7 +233,7 @@ fn what_is_planned_is_told_and_is_what_is_done() {
     let table = [
         (
             ("running", false, false),
-            "pull app:1
+            "pull app:latest
             create web as web-radar-new-xyz123
             connect the new web to back
             rename the old web to web-radar-old-xyz123
@@ -245,7 +245,7 @@ fn what_is_planned_is_told_and_is_what_is_done() {
         ),
         (
             ("exited", false, false),
-            "pull app:1
+            "pull app:latest
             create web as web-radar-new-xyz123
             connect the new web to back
             rename the old web to web-radar-old-xyz123
@@ -254,7 +254,7 @@ fn what_is_planned_is_told_and_is_what_is_done() {
         ),
         (
             ("paused", false, true),
-            "pull app:1
+            "pull app:latest
             create web as web-radar-new-xyz123
             connect the new web to back
             create side as side-radar-new-xyz123

@@ -25,3 +25,15 @@ fn what_is_being_updated_takes_no_other_command() {
     assert!(desk.command(restart("web"))[0].ends_with("refused busy"));
     assert!(desk.updates.is_empty());
 }
+
+// DM12
+#[test]
+fn an_update_is_to_one_image_and_to_nothing_else() {
+    let mut desk = Desk::new("update");
+    for image in ["../containers/web", "app:", "a b"] {
+        let (container, image) = ("web".into(), Some(image.into()));
+        let command = Command::Update { container, image, dry_run: false, patience: None };
+        assert!(desk.command(command.clone())[0].ends_with("refused invalid"), "{command:?}");
+    }
+    assert!(desk.acts.is_empty());
+}

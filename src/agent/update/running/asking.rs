@@ -10,6 +10,7 @@ use super::super::blueprint::{blueprint, text};
 use super::super::journal::{Member, Was};
 use super::super::plan::{self, Sight};
 use super::{Demand, Ending, Goal, Running, Stage, failed, map_of};
+use crate::agent::commands::named;
 use crate::engine::act::Act;
 
 impl Running {
@@ -28,6 +29,10 @@ impl Running {
                 if self.order.image.is_none() && ImageName::parse(&image).is_none() {
                     return failed("no-name: it was made from an image without a name; say which image".to_owned());
                 }
+                match named::image(&image) {
+                    Ok(whole) => self.pull = whole,
+                    Err(why) => return failed(why),
+                }
                 self.names.push(image);
                 self.ask(Stage::Sharing, Act::Sharing { id: self.order.id })
             }
@@ -40,12 +45,11 @@ impl Running {
                         return failed(why);
                     }
                 }
-                let image = self.names[0].clone();
                 if self.order.dry_run {
-                    return self.ask(Stage::NewImage, Act::DescribeImage { image });
+                    return self.ask(Stage::NewImage, Act::DescribeImage { image: self.names[0].clone() });
                 }
-                self.tell(format!("pull {image}"), false);
-                self.ask(Stage::Pull, Act::Pull { image })
+                self.tell(format!("pull {}", self.pull), false);
+                self.ask(Stage::Pull, Act::Pull { image: self.pull.clone() })
             }
             Stage::Pull => self.ask(Stage::NewImage, Act::DescribeImage { image: self.names[0].clone() }),
             Stage::NewImage => {
@@ -116,7 +120,7 @@ impl Running {
         let rest = plan::finish_as_planned(&self.entry.members);
         if self.order.dry_run {
             let texts = self.steps.iter().chain(&rest).map(|step| Cbor::from(self.text(step)));
-            let pull = Cbor::from(format!("pull {}", self.names[0]));
+            let pull = Cbor::from(format!("pull {}", self.pull));
             let steps: Vec<Cbor> = std::iter::once(pull).chain(texts).collect();
             let from = Some(self.entry.from.to_string().into());
             let result = Some(map_of([("from", from), ("steps", Some(steps.into()))]));

@@ -47,11 +47,11 @@ pub(super) struct Host {
 pub(super) type World = (BTreeMap<String, String>, BTreeSet<String>);
 
 impl Host {
-    /// One with the image `app:1`, of which the registry has a newer one of this health.
+    /// One with the image `app`, of which the registry has a newer one of this health.
     pub(super) fn new(health: &str) -> Self {
         let mut host = Self::default();
-        host.images.insert("app:1".to_owned(), "sha256:old".to_owned());
-        host.registry.insert("app:1".to_owned(), format!("sha256:new-{health}"));
+        host.images.insert("app:latest".to_owned(), "sha256:old".to_owned());
+        host.registry.insert("app:latest".to_owned(), format!("sha256:new-{health}"));
         for network in ["front", "back"] {
             host.volumes.insert(network.to_owned());
         }
@@ -60,7 +60,7 @@ impl Host {
 
     /// Makes a container that is in this state; its id.
     pub(super) fn with(&mut self, name: &str, state: &str, host: Value) -> String {
-        let body = json!({ "Image": "app:1", "HostConfig": host, "Volumes": { "/data": {} } });
+        let body = json!({ "Image": "app", "HostConfig": host, "Volumes": { "/data": {} } });
         let id = self.create(name, &body).unwrap();
         let shares = text(&host["NetworkMode"]).starts_with("container:");
         if !shares {
@@ -98,6 +98,12 @@ impl Host {
         (seen.collect(), self.volumes.clone())
     }
 
+    /// The id of an image of this name; `latest` is meant where it has no tag.
+    fn image(&self, name: &str) -> Option<String> {
+        let found = self.images.get(name).or_else(|| self.images.get(&format!("{name}:latest"))).cloned();
+        found.or_else(|| name.starts_with("sha256:").then(|| name.to_owned()))
+    }
+
     /// Does it; what it tells, and how it ends.
     pub(super) fn perform(&mut self, act: &Act) -> (Option<Value>, Result<Done, ActError>) {
         let done = |changed| Ok(Done { changed, result: None });
@@ -107,13 +113,10 @@ impl Host {
                 self.pass();
                 (Some(found.into()), done(false))
             }
-            Act::DescribeImage { image } => {
-                let id = self.images.get(&**image).cloned();
-                match id.or_else(|| image.starts_with("sha256:").then(|| image.to_string())) {
-                    Some(id) => (Some(json!({ "Id": id, "Config": { "Volumes": { "/data": {} } } })), done(false)),
-                    None => (None, Err(error(ActErrorKind::NotFound, "no such image"))),
-                }
-            }
+            Act::DescribeImage { image } => match self.image(image) {
+                Some(id) => (Some(json!({ "Id": id, "Config": { "Volumes": { "/data": {} } } })), done(false)),
+                None => (None, Err(error(ActErrorKind::NotFound, "no such image"))),
+            },
             Act::Sharing { id } => {
                 let mode = format!("container:{id}");
                 let sharing = |(_, one): &(&String, &Container)| one.host["NetworkMode"] == mode.as_str();
@@ -180,7 +183,7 @@ impl Host {
             return Err(error(ActErrorKind::Conflict, "the name is taken"));
         }
         let named = text(&body["Image"]);
-        let image = self.images.get(named).cloned().or_else(|| named.starts_with("sha256:").then(|| named.to_owned()));
+        let image = self.image(named);
         let image = image.ok_or_else(|| error(ActErrorKind::NotFound, "no such image"))?;
         self.numbers += 1;
         let id = format!("{:064x}", self.numbers);
