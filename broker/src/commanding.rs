@@ -28,8 +28,9 @@ pub const VALID: Duration = Duration::from_secs(60);
 pub const VALID_MOST: Duration = Duration::from_secs(5 * 60);
 /// How long after its time an agent's last word is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long after the last sign of life of an agent that is at long work (a pull, a log) its last word is waited for.
-pub const LONG_PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// How long after the last sign of life of an agent that is at long work (a pull, a log) its last word is waited for. A
+/// container may have 10 min to become healthy, about which nothing is told.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Commands that are under way at most.
 pub const MOST: usize = 10_000;
 /// Bytes of a command as JSON, and of the name of who asks; so that its token is well below what agents read.

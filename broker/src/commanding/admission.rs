@@ -76,6 +76,8 @@ pub(super) fn is_long(command: &Command) -> bool {
         Command::Logs { .. }
             | Command::Stats { .. }
             | Command::Pull { .. }
+            | Command::Prune { .. }
+            | Command::RemoveImage { .. }
             | Command::Update { .. }
             | Command::SelfUpdate { .. }
     )

@@ -138,21 +138,21 @@ fn long_work_is_waited_for_as_long_as_there_are_signs_of_life() {
     commanding.handle_sign_of_life(A, at(1_000));
     assert_eq!(due(&commanding), Some(120));
     outcome(&mut commanding, "pi", "accepted", at(5_000));
-    assert_eq!(due(&commanding), Some(605));
+    assert_eq!(due(&commanding), Some(905));
     outcome(&mut commanding, "pi", "progress", at(100_000));
-    assert_eq!(due(&commanding), Some(700));
+    assert_eq!(due(&commanding), Some(1000));
     commanding.handle_sign_of_life(A, at(200_000));
     outcome(&mut commanding, "pi", "progress", at(150_000));
-    assert_eq!(due(&commanding), Some(800));
+    assert_eq!(due(&commanding), Some(1100));
     out(&mut commanding);
-    commanding.handle_timeout(at(799_999));
+    commanding.handle_timeout(at(1_099_999));
     assert_eq!((out(&mut commanding).len(), commanding.get(A).is_some()), (0, true));
-    commanding.handle_timeout(at(800_000));
+    commanding.handle_timeout(at(1_100_000));
     assert_eq!(out(&mut commanding).last().unwrap(), "tell unknown");
     assert_eq!((due(&commanding), commanding.get(A)), (None, None));
 
     // After a restart it is waited for again, once it was taken.
-    for (state, expected) in [(State::Issued, 120), (State::Accepted, 600)] {
+    for (state, expected) in [(State::Issued, 120), (State::Accepted, LONG_PATIENCE.as_secs())] {
         let (issued, expires) = (START, START + 60_000);
         let row = CommandRow { what: pull.command.clone(), state, issued, expires, ..CommandRow::example(A) };
         let restarted = Commanding::new(String::new(), vec![row], None, at(0));
