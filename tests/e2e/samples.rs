@@ -102,17 +102,21 @@ async fn samples_come_while_they_are_asked_for() -> Result<()> {
     let name = stage.engine.unique("sampled");
     let id: ContainerId = stage.engine.run(&name, Spec::default()).await?.id.parse()?;
     assert_eq!(stage.samples()?.len(), 0, "nobody wants them");
-    stage.ask("01-1", Command::Stats { seconds: 5, interval: Some(1) }).await?;
+    stage.ask("01-1", Command::Stats { seconds: 300, interval: Some(1) }).await?;
     let outcomes = stage.ended("01-1").await?;
     let end = outcomes.last().context("an outcome")?;
     assert_eq!((end.state.clone(), field(end, "interval")), (Progress::Succeeded, Some(1.into())), "{end:?}");
-    let until_wall = field(end, "until").and_then(|until| until.as_i64()).context("an end")?;
 
     let samples = stage.samples_of(id, 3).await?;
     for two in samples.windows(2) {
         assert!(two[1].at - two[0].at >= 900, "{samples:?}");
         assert!(two[0].host.cpu < two[1].host.cpu && two[1].host.memory.is_some(), "{samples:?}");
     }
+    stage.ask("01-2", Command::Cancel { jti: "01-1".into() }).await?;
+    assert_eq!(stage.ended("01-2").await?.last().map(|end| end.state.clone()), Some(Progress::Succeeded));
+    stage.ask("01-3", Command::Stats { seconds: 1, interval: Some(1) }).await?;
+    let outcomes = stage.ended("01-3").await?;
+    let until_wall = outcomes.last().and_then(|end| field(end, "until")?.as_i64()).context("an end")?;
     // The time is over, and nothing comes any more: what the next one would have been is past.
     until("the end of the time", DEADLINE, async || {
         let late = (wall_nanos() / 1_000_000 - until_wall - 1500).max(-1);
@@ -120,8 +124,8 @@ async fn samples_come_while_they_are_asked_for() -> Result<()> {
     })
     .await?;
     assert!(stage.samples()?.iter().all(|stats| stats.at <= until_wall + 200), "{until_wall}");
-    stage.ask("01-2", Command::Stats { seconds: 301, interval: None }).await?;
-    let refused = stage.ended("01-2").await?;
+    stage.ask("01-4", Command::Stats { seconds: 301, interval: None }).await?;
+    let refused = stage.ended("01-4").await?;
     assert_eq!(refused.last().map(|outcome| outcome.state.clone()), Some(Progress::Refused));
     stage.engine.remove(&name).await
 }
