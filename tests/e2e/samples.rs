@@ -5,7 +5,7 @@ use bollard::query_parameters::RemoveImageOptions;
 use radar_link::jws::{SigningKey, sign};
 use radar_tests::broker::{Broker, Options, Tap};
 use radar_tests::clock::wall_nanos;
-use radar_tests::engine::{Engine, IMAGE, Spec};
+use radar_tests::engine::{Engine, Spec};
 use radar_tests::registry::{PASSWORD, Registry, USER};
 use radar_tests::wait::until;
 use radar_wire::codec;
@@ -152,7 +152,7 @@ async fn an_image_is_pulled_with_credentials_that_nobody_else_sees() -> Result<(
     let stage =
         Stage::set(&[("AGENT_REGISTRY_CONFIG", &config.display().to_string()), ("AGENT_LOG_LEVEL", "debug")]).await?;
     let registry = Registry::with_password().await?;
-    let image = registry.push(&stage.engine, IMAGE, "app:latest").await?;
+    let image = registry.push(&stage.engine, &stage.engine.own_image("app").await?, "app:latest").await?;
     stage.engine.client()?.remove_image(&image, None::<RemoveImageOptions>, None).await?;
     let name = image.trim_end_matches(":latest");
     let auths = serde_json::json!({ "auths": { registry.host(): { "username": USER, "password": PASSWORD } } });

@@ -9,7 +9,7 @@ use bollard::models::ContainerConfig;
 use bollard::query_parameters::{CommitContainerOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
 use radar_agent::engine::act::{Act, ActErrorKind, Piece, Pulled};
 use radar_agent::registries::Registries;
-use radar_tests::engine::{Engine as TestEngine, IMAGE, Spec};
+use radar_tests::engine::{Engine as TestEngine, Spec};
 use radar_tests::proxy::{Direction, Proxy, Target};
 use radar_tests::registry::{PASSWORD, Registry, USER};
 use radar_tests::wait::until;
@@ -148,7 +148,7 @@ async fn what_is_not_there_is_not_found() -> Result<()> {
     let engine = TestEngine::shared().await?;
     let mut actor = Actor::start(&engine).await?;
     let registry = Registry::open().await?;
-    registry.push(&engine, IMAGE, "there:1").await?;
+    registry.push(&engine, &engine.own_image("there").await?, "there:1").await?;
     for name in ["there:2", "nowhere:1"] {
         let (kind, text) = actor.fails(pull(&format!("{}/{name}", registry.host()))).await?;
         assert!(kind == "not-found" && text.contains(name.split(':').next().context("a name")?), "{kind}: {text}");
@@ -172,7 +172,7 @@ async fn a_private_registry_lets_in_who_the_operators_file_says() -> Result<()> 
     let registries = Registries::new(Some(path.clone()));
     let mut actor = Actor::start_as(engine.host(), DEADLINE, registries).await?;
     let registry = Registry::with_password().await?;
-    let name = registry.push(&engine, IMAGE, "private:1").await?;
+    let name = registry.push(&engine, &engine.own_image("private").await?, "private:1").await?;
     let host = registry.host();
     forget(&engine, &name).await?;
 

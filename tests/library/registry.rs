@@ -33,7 +33,7 @@ async fn an_image_is_pushed_and_pulled_with_its_changes() -> Result<()> {
 #[tokio::test]
 async fn a_registry_with_a_password_refuses_others() -> Result<()> {
     let (engine, registry) = (Engine::shared().await?, Registry::with_password().await?);
-    let name = registry.push(&engine, "busybox:test", "secret:1").await?;
+    let name = registry.push(&engine, &engine.own_image("secret").await?, "secret:1").await?;
     pull(&engine, &name, Some(PASSWORD)).await?;
     assert!(pull(&engine, &name, Some("wrong")).await.is_err());
     Ok(())

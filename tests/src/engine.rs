@@ -185,6 +185,13 @@ impl Engine {
         self.daemon.process.ask(Process::tail).unwrap_or_default()
     }
 
+    /// Makes an image that no other test has a name for; its name begins so.
+    pub async fn own_image(&self, begin: &str) -> Result<String> {
+        let name = format!("{}:1", self.unique(begin));
+        self.make_image(&name, &[]).await?;
+        Ok(name)
+    }
+
     /// Makes an image of busybox with this name, changed by lines of a Dockerfile (`ENV A=b`, `CMD ["sleep", "9"]`).
     pub async fn make_image(&self, name: &str, changes: &[&str]) -> Result<()> {
         self.import(name, image::root_filesystem(&self.daemon.directory)?, changes).await
