@@ -194,7 +194,9 @@ impl Engine {
 
     /// Makes an image of busybox with this name, changed by lines of a Dockerfile (`ENV A=b`, `CMD ["sleep", "9"]`).
     pub async fn make_image(&self, name: &str, changes: &[&str]) -> Result<()> {
-        self.import(name, image::root_filesystem(&self.daemon.directory)?, changes).await
+        // Several tests may do so at a time.
+        let scratch = tempfile::tempdir().context("a directory for the image")?;
+        self.import(name, image::root_filesystem(scratch.path())?, changes).await
     }
 
     /// The same with a program of this host in `/bin`, and its libraries.
