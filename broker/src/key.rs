@@ -73,9 +73,11 @@ pub(crate) fn take(data_dir: &Path) -> Result<SigningKey, KeyFileError> {
 pub(crate) fn take_from(path: &Path, purpose: Purpose) -> Result<SigningKey, KeyFileError> {
     let failed = |source| KeyFileError::Access { purpose, path: path.to_owned(), source };
     let read = || match read_if_there(path).map_err(failed)? {
-        Some(bytes) => SigningKey::from_pkcs8(&bytes)
-            .map(Some)
-            .map_err(|source| KeyFileError::Damaged { purpose, path: path.to_owned(), source }),
+        Some(bytes) => SigningKey::from_pkcs8(&bytes).map(Some).map_err(|source| KeyFileError::Damaged {
+            purpose,
+            path: path.to_owned(),
+            source,
+        }),
         None => Ok(None),
     };
     if let Some(key) = read()? {

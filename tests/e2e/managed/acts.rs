@@ -87,8 +87,7 @@ async fn what_is_not_done_says_so_by_exit_code_and_status() -> Result<()> {
 async fn containers_are_listed_as_they_are() -> Result<()> {
     let stage = Stage::shared().await?;
     let labelled = Spec::default().label("radar.test", "listed");
-    let (up, down) =
-        (stage.container("listed", labelled.clone()).await?, stage.container("listed", labelled).await?);
+    let (up, down) = (stage.container("listed", labelled.clone()).await?, stage.container("listed", labelled).await?);
     stage.radar.done(&["stop", &format!("pi/{down}")]).await?;
     let names = async |words: &[&str]| {
         let listed = stage.radar.json(&[&["ps", "--label", "radar.test=listed"], words].concat()).await?;

@@ -34,8 +34,8 @@ async fn a_busy_container_is_shown_with_its_share_and_nothing_is_made_up() -> Re
     let idle = stage.container("idle", Spec::default()).await?;
     let (clock, before) = (Clock::start(), used(&stage.engine, &busy).await?);
     let sample = stage.radar.json(&["stats", "pi", "--no-stream"]).await?;
-    let passed = clock.now().mono.as_nanos();
-    let real = (used(&stage.engine, &busy).await? - before) as f64 / passed as f64 * 100.0;
+    let after = used(&stage.engine, &busy).await?;
+    let real = (after - before) as f64 / clock.now().mono.as_nanos() as f64 * 100.0;
 
     let shown = of(&sample, &busy)?;
     let percent = shown["cpu_percent"].as_f64().context("its share")?;
