@@ -30,6 +30,7 @@ mod command;
 mod events;
 mod key;
 mod purge;
+mod sign;
 
 /// Asked to stop, or all printed.
 const DONE: u8 = 0;
@@ -102,6 +103,8 @@ enum Command {
     },
     /// Print the public key that agents verify commands with; makes the key if there is none
     Key,
+    /// Sign a new version of the agent, for hosts that update it as a program
+    Sign(sign::Arguments),
 }
 
 /// Performs what the arguments say and tells how it went: 0 done, 64 unusable arguments or
@@ -140,6 +143,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
         }
         Command::ApiKey { action } => api_key::perform(&settings.data_dir, &action, now, &mut out).map(|()| DONE),
         Command::Key => key::show(&settings.data_dir, &mut out).map(|()| DONE),
+        Command::Sign(sign) => sign::show(&settings.data_dir, &sign, &mut out, &mut io::stderr()).map(|()| DONE),
         Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)).map(|()| DONE),
     };
     let result = result.and_then(|code| {

@@ -12,6 +12,7 @@ mod fleet;
 mod hostile;
 mod logs;
 mod main_job;
+mod managed;
 mod network;
 mod presence;
 mod samples;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use radar_link::jws::{Hasher, SigningKey, sign, sign_digest};
 use radar_link::time::Clock;
 use radar_tests::broker::{Broker, Options, Tap};
+use radar_tests::certificates::Certificates;
 use radar_tests::port;
 use radar_tests::wait::until;
 use radar_wire::codec;
@@ -184,6 +185,47 @@ async fn a_signed_version_that_comes_online_takes_the_place_of_the_old_one() -> 
     stage.agent.start().await?;
     stage.online_again(stage.session()).await?;
     Ok(())
+}
+
+// DM13
+#[tokio::test]
+async fn a_version_that_was_signed_on_the_command_line_is_fetched_over_tls_from_who_is_trusted() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    let room = tempfile::tempdir()?;
+    let [trusted, other] = ["trusted", "other"].map(|name| room.path().join(name));
+    for authority in [&trusted, &other] {
+        fs::create_dir(authority)?;
+    }
+    let (trusted, other) = (Certificates::make(&trusted)?, Certificates::make(&other)?);
+    let (file, body) = (room.path().join("radar-agent"), stage.newer());
+    fs::write(&file, &body)?;
+    let bridge = world::bridge(&stage.broker.url())?;
+    let said = bridge.call(&["sign", &file.display().to_string(), "--json"]).await?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout)?;
+    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    let releases = Releases::serve_tls(&trusted).await?;
+    let url = releases.put("01", &body, Way::Redirected);
+    for (jti, certificates) in [("01-1", &other), ("01-2", &trusted)] {
+        let session = stage.session();
+        stage.agent.stop().await?;
+        stage.agent.set("AGENT_RELEASE_KEY", &text("key"));
+        stage.agent.set("SSL_CERT_FILE", &certificates.ca().display().to_string());
+        stage.agent.set("SSL_CERT_DIR", &room.path().join("none").display().to_string());
+        stage.agent.start().await?;
+        stage.online_again(session).await?;
+        let (url, sha256, signature) = (url.as_str().into(), text("sha256").into(), text("signature").into());
+        let program = Some(radar_wire::command::Program { url, sha256, signature });
+        stage.command(jti, Command::SelfUpdate { image: None, program, patience: Some(60) }).await?;
+        if jti == "01-1" {
+            let reason = stage.fails(jti, "download: 127.0.0.1: ").await?;
+            assert!(reason.contains("certificate") && releases.asked() == 0, "{reason}");
+        }
+    }
+    let outcome = stage.end("01-2").await?;
+    assert_eq!(outcome.state, Progress::Succeeded, "{outcome:?}\n{}", stage.agent.log());
+    assert!(fs::read(&stage.target)? == body, "it is not the new one");
+    stage.is_clean().await
 }
 
 // DM13

@@ -8,6 +8,7 @@ use radar_tests::process::{self, Launch, Process, Seat};
 use radar_tests::programs::built;
 
 pub(crate) mod history;
+pub(crate) mod radar;
 pub(crate) mod scene;
 pub(crate) mod site;
 
@@ -53,10 +54,14 @@ impl Program {
         self.seat.ask(Process::pid)
     }
 
+    /// The value of a variable that was set.
+    pub(crate) fn setting(&self, variable: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, _)| known == variable).map(|(_, value)| value.as_str())
+    }
+
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
-        let data = self.settings.iter().find(|(variable, _)| variable == "DATA_DIR");
-        PathBuf::from(data.map(|(_, value)| value.as_str()).unwrap_or_default())
+        PathBuf::from(self.setting("DATA_DIR").unwrap_or_default())
     }
 
     /// Everything it has said, from its first start on.
@@ -135,8 +140,7 @@ impl Program {
     /// What it answers to a GET; the status and the body.
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let listen = self.settings.iter().find(|(variable, _)| variable == "BRIDGE_LISTEN");
-        let (_, listen) = listen.context("it does not listen")?;
+        let listen = self.setting("BRIDGE_LISTEN").context("it does not listen")?;
         let mut connection = tokio::net::TcpStream::connect(listen).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: bridge\r\nconnection: close\r\n\r\n");
         connection.write_all(request.as_bytes()).await?;
@@ -193,6 +197,13 @@ pub(crate) fn bridge(broker: &str) -> Result<Program> {
     bridge.set("MQTT_URL", broker);
     bridge.set("BRIDGE_LISTEN", &format!("127.0.0.1:{}", radar_tests::port::free()?));
     bridge.set("BRIDGE_API_LISTEN", "off");
+    Ok(bridge)
+}
+
+/// A bridge whose HTTP API answers on a free port of its own.
+pub(crate) fn asked_bridge(broker: &str) -> Result<Program> {
+    let mut bridge = bridge(broker)?;
+    bridge.set("BRIDGE_API_LISTEN", &format!("127.0.0.1:{}", radar_tests::port::free()?));
     Ok(bridge)
 }
 

@@ -16,8 +16,8 @@ use super::call::{LATER, done, within};
 use super::running::Teller;
 use super::{ActError, Done, Piece};
 
-/// How many containers are asked for at once.
-const AT_ONCE: usize = 4;
+/// How many containers are asked for at once. Older engines answer with their next look at all of them, a second later.
+const AT_ONCE: usize = 16;
 
 /// How long one may take: of a container whose figures do not come, all are absent.
 const ONE: Duration = Duration::from_secs(10);

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use radar_link::jws::{Hasher, SigningKey, sign_digest};
+use radar_tests::certificates::Certificates;
 use radar_wire::command::Program;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// How a program is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,34 +38,66 @@ type Offers = Arc<Mutex<(BTreeMap<String, (Vec<u8>, Way)>, usize)>>;
 /// The server; dropping it ends it.
 pub(super) struct Releases {
     offers: Offers,
-    port: u16,
+    /// What its addresses begin with.
+    base: String,
     _serving: JoinSet<()>,
 }
 
 impl Releases {
     pub(super) async fn serve() -> Result<Self> {
+        Self::serve_by("http", None).await
+    }
+
+    /// Over TLS, with a certificate of this authority.
+    pub(super) async fn serve_tls(certificates: &Certificates) -> Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificates.server())?.collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_file(certificates.server_key())?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain?, key)
+            .context("the server's certificate")?;
+        Self::serve_by("https", Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn serve_by(scheme: &str, tls: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (port, offers) = (listener.local_addr()?.port(), Offers::default());
+        let (base, offers) = (format!("{scheme}://127.0.0.1:{}", listener.local_addr()?.port()), Offers::default());
         let mut serving = JoinSet::new();
         let known = Arc::clone(&offers);
         serving.spawn(async move {
             let mut answering = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let known = Arc::clone(&known);
-                answering.spawn(async move { answer(stream, &known).await.unwrap_or_default() });
+                let (known, tls) = (Arc::clone(&known), tls.clone());
+                answering.spawn(async move {
+                    let answered = match tls {
+                        None => answer(stream, &known).await,
+                        // Who does not trust it says nothing more.
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => answer(stream, &known).await,
+                            Err(_) => None,
+                        },
+                    };
+                    answered.unwrap_or_default();
+                });
             }
         });
-        Ok(Self { offers, port, _serving: serving })
+        Ok(Self { offers, base, _serving: serving })
     }
 
-    /// Gives a program under a name; what a command says of it, signed with this key.
-    pub(super) fn offer(&self, key: &SigningKey, name: &str, body: &[u8], way: Way) -> Result<Program> {
+    /// Gives a program under a name; its address.
+    pub(super) fn put(&self, name: &str, body: &[u8], way: Way) -> String {
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         offers.0.insert(name.to_owned(), (body.to_vec(), way));
+        format!("{}/{name}/0", self.base)
+    }
+
+    /// The same; what a command says of it, signed with this key.
+    pub(super) fn offer(&self, key: &SigningKey, name: &str, body: &[u8], way: Way) -> Result<Program> {
         let mut hasher = Hasher::new();
         hasher.update(body);
         let digest = hasher.finish();
-        let url = format!("http://127.0.0.1:{}/{name}/0", self.port).into();
+        let url = self.put(name, body, way).into();
         Ok(Program { url, sha256: digest.to_string().into(), signature: sign_digest(key, &digest)?.into() })
     }
 
@@ -70,7 +108,7 @@ impl Releases {
 }
 
 /// A request is `GET /<name>/<how often it was redirected>`.
-async fn answer(mut stream: TcpStream, offers: &Offers) -> Option<()> {
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, offers: &Offers) -> Option<()> {
     let mut request = vec![0; 4096];
     let length = stream.read(&mut request).await.ok()?;
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
@@ -100,9 +138,10 @@ async fn answer(mut stream: TcpStream, offers: &Offers) -> Option<()> {
     };
     stream.write_all(head.as_bytes()).await.ok()?;
     stream.write_all(&body).await.ok()?;
+    stream.flush().await.ok()?;
     if way == Way::Stalled {
         // Until the other side has had enough.
         let _ = stream.read(&mut [0]).await;
     }
-    Some(())
+    stream.shutdown().await.ok()
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{self, Launch, Process, Seat};
 
 /// Settings that the caller's own environment may hold and that must not reach the programs.
-const FOREIGN: [&str; 18] = [
+const FOREIGN: [&str; 21] = [
     "MQTT_USERNAME",
     "MQTT_PASSWORD",
     "MQTT_CA_FILE",
@@ -23,6 +23,9 @@ const FOREIGN: [&str; 18] = [
     "AGENT_ENROLL_TOKEN",
     "AGENT_COMMAND_KEY",
     "AGENT_ALLOW",
+    "AGENT_REGISTRY_CONFIG",
+    "AGENT_STATS_INTERVAL",
+    "AGENT_RELEASE_KEY",
     "REFRESH_SECRET",
     "SERVER_URL",
     "SERVER_USERNAME",

@@ -1,0 +1,152 @@
+//! Updates of a container: to what its name means at the registry, with a way back.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use radar_tests::engine::{Engine, Spec};
+use radar_tests::registry::Registry;
+use serde_json::json;
+
+use super::{DONE, FAILED, NOT_FOUND, Stage, tag};
+
+/// What the images of these tests do.
+const RUNS: &str = r#"CMD ["sleep", "1000000000"]"#;
+const ENDS: &str = r#"CMD ["false"]"#;
+
+/// Between two looks of the engine at whether a container is well.
+const HEALTH: Duration = Duration::from_millis(200);
+
+/// An image that means an old one on a host and a newer one at its registry.
+pub(super) struct Aged {
+    registry: Registry,
+    pub(super) name: String,
+    old: String,
+}
+
+impl Aged {
+    /// A newer one that works.
+    pub(super) async fn make(engine: &Engine) -> Result<Self> {
+        Self::with(engine, RUNS).await
+    }
+
+    /// A newer one that ends at once.
+    pub(super) async fn broken(engine: &Engine) -> Result<Self> {
+        Self::with(engine, ENDS).await
+    }
+
+    async fn with(engine: &Engine, newer: &str) -> Result<Self> {
+        let registry = Registry::open().await?;
+        let (old, new) = (format!("{}:old", engine.unique("app")), format!("{}:new", engine.unique("app")));
+        engine.make_image(&old, &["ENV VERSION=1", RUNS]).await?;
+        engine.make_image(&new, &["ENV VERSION=2", newer]).await?;
+        let name = registry.push(engine, &new, "app:latest").await?;
+        let aged = Self { registry, name, old };
+        aged.age(engine).await?;
+        Ok(aged)
+    }
+
+    /// Lets the name mean the old one on this host.
+    pub(super) async fn age(&self, engine: &Engine) -> Result<()> {
+        tag(engine, &self.old, &self.name).await
+    }
+
+    /// Brings the old one to another host.
+    pub(super) async fn carry(&self, engine: &Engine) -> Result<()> {
+        engine.make_image(&self.old, &["ENV VERSION=1", RUNS]).await?;
+        self.age(engine).await
+    }
+
+    /// A container of it that is soon known to be well.
+    pub(super) fn spec(&self) -> Spec {
+        self.plain().health("true", HEALTH)
+    }
+
+    /// One that nobody asks how it is.
+    pub(super) fn plain(&self) -> Spec {
+        let image = self.name.clone();
+        Spec::default().adjust(|body| (body.image, body.cmd) = (Some(image), None))
+    }
+}
+
+/// Which version of its image a container is of.
+pub(super) async fn version(engine: &Engine, name: &str) -> Result<String> {
+    let variables = engine.inspect(name).await?.config.and_then(|config| config.env).unwrap_or_default();
+    let version = variables.into_iter().find_map(|variable| variable.strip_prefix("VERSION=").map(str::to_owned));
+    version.context("a version")
+}
+
+/// The names of containers that an update has left.
+pub(super) async fn left(engine: &Engine, name: &str) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for id in engine.ids().await? {
+        // It may have gone meanwhile.
+        let Ok(told) = engine.inspect(&id).await else { continue };
+        left.extend(told.name.filter(|other| other.starts_with(&format!("/{name}-radar-"))));
+    }
+    Ok(left)
+}
+
+// DM9, DM12
+#[tokio::test]
+async fn a_container_is_replaced_by_one_of_the_newer_image() -> Result<()> {
+    let stage = Stage::shared().await?;
+    let aged = Aged::make(&stage.engine).await?;
+    let spec = aged.spec().label("own", "1").adjust(|body| body.env = Some(vec!["OWN=1".to_owned()]));
+    let name = stage.container("updated", spec).await?;
+    let (at, before) = (format!("pi/{name}"), stage.engine.inspect(&name).await?);
+    let plan = stage.radar.done(&["update", &at, "--dry-run"]).await?;
+    assert!(plan.contains("  1. ") && plan.contains("start"), "{plan}");
+    assert_eq!(stage.engine.inspect(&name).await?.id, before.id);
+
+    let told = stage.radar.say(&["update", &at]).await?;
+    assert!(told.code == DONE && told.out.contains(&format!("{at}: updated")), "{told:?}");
+    let after = stage.engine.inspect(&name).await?;
+    assert!(after.id != before.id && after.image != before.image);
+    assert_eq!(version(&stage.engine, &name).await?, "2");
+    let config = after.config.context("its configuration")?;
+    assert_eq!(config.labels.unwrap_or_default().get("own").map(String::as_str), Some("1"));
+    assert!(config.env.unwrap_or_default().contains(&"OWN=1".to_owned()));
+    assert_eq!((stage.state(&name).await?.as_str(), left(&stage.engine, &name).await?.len()), ("running", 0));
+    assert!(stage.engine.inspect(&before.id.context("an id")?).await.is_err(), "the old one is still there");
+
+    stage.known("pi", &name).await?;
+    let again = stage.radar.say(&["update", &at]).await?;
+    assert!(again.code == DONE && again.out.contains("unchanged"), "{again:?}");
+    let row = stage.ended("pi", "update", &name).await?;
+    assert_eq!(row["state"], json!("succeeded"), "{row}");
+    let none = stage.radar.say(&["update", "pi/nowhere"]).await?;
+    assert_eq!(none.code, NOT_FOUND, "{none:?}");
+    Ok(())
+}
+
+// DM10
+#[tokio::test]
+async fn an_image_that_does_not_work_gives_its_place_back() -> Result<()> {
+    let stage = Stage::shared().await?;
+    let aged = Aged::broken(&stage.engine).await?;
+    let name = stage.container("kept", aged.spec()).await?;
+    let (at, before) = (format!("pi/{name}"), stage.engine.inspect(&name).await?);
+    let (status, problem) = stage.radar.post(&format!("agents/pi/containers/{name}/update"), &json!({})).await?;
+    assert_eq!((status, problem["code"].as_str()), (502, Some("rolled-back")), "{problem}");
+    // A name that means nothing is found out before anything is touched.
+    let missing = aged.name.replace("app:", "none:");
+    for (more, code, why) in [(&[][..], FAILED, "rolled back"), (&["--image", &missing], NOT_FOUND, "failed")] {
+        let told = stage.radar.say(&[&["update", &at], more].concat()).await?;
+        assert!(told.code == code && told.err.contains(&format!("{at}: {why}")), "{told:?}");
+        let after = stage.engine.inspect(&name).await?;
+        assert_eq!((&after.id, &after.image), (&before.id, &before.image));
+        assert_eq!((stage.state(&name).await?.as_str(), left(&stage.engine, &name).await?.len()), ("running", 0));
+    }
+    let row = &stage.audit("pi", "update", &name).await?[0];
+    ensure!(row["reason"].as_str().is_some_and(|why| why.starts_with("rolled-back: unhealthy: ")), "{row}");
+    Ok(())
+}
+
+impl Drop for Aged {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Shown where one looks when a test fails.
+            drop(std::io::Write::write_all(&mut std::io::stderr(), self.registry.tail().as_bytes()));
+        }
+    }
+}
