@@ -93,7 +93,7 @@ fn read(mut parser: Parser) -> Result<Asked, Error> {
 }
 
 fn help() -> String {
-    format!("{HELP}{}\n", help_table(&settings::table()))
+    format!("{HELP}{}", help_table(&settings::table()))
 }
 
 #[cfg(test)]
