@@ -4,6 +4,7 @@
 
 pub mod act;
 mod address;
+mod asking;
 mod event;
 mod failure;
 mod images;
@@ -16,13 +17,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerInspectResponse, EventMessage};
-use bollard::query_parameters::ListContainersOptions;
+use bollard::models::EventMessage;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use radar_link::pacing::Pacer;
 use radar_link::time::Clock;
 use radar_wire::container::ContainerId;
+use serde_json::Value;
 
 use act::{Act, Running};
 pub use address::{Address, AddressError, Environment};
@@ -104,11 +105,11 @@ enum Answer {
     },
     Container {
         id: ContainerId,
-        result: Result<Box<ContainerInspectResponse>, Failure>,
+        result: Result<Value, Failure>,
     },
     Image {
         container: ContainerId,
-        answer: Box<ContainerInspectResponse>,
+        answer: Value,
         result: Result<Image, Failure>,
     },
 }
@@ -211,7 +212,7 @@ impl Engine {
         let Link::Open(open) = &self.link else { return };
         let docker = open.docker.clone();
         open.answers.push(Box::pin(async move {
-            let result = within(time_out, docker.inspect_container(&id.to_string(), None)).await.map(Box::new);
+            let result = within(time_out, asking::get(&docker, &format!("/containers/{id}/json"))).await;
             Answer::Container { id, result }
         }));
     }
@@ -305,7 +306,7 @@ impl Engine {
                 let (image_id, _) = record::image_of(&answer);
                 match self.images.get(image_id) {
                     None if !image_id.is_empty() => self.ask_image(id, answer),
-                    image => return Some(inspected(id, *answer, image, &self.labels)),
+                    image => return Some(inspected(id, &answer, image, &self.labels)),
                 }
                 None
             }
@@ -314,7 +315,7 @@ impl Engine {
                 let image = result.ok();
                 let (image_id, _) = record::image_of(&answer);
                 let image_id = image_id.to_owned();
-                let notice = inspected(container, *answer, image.as_ref(), &self.labels);
+                let notice = inspected(container, &answer, image.as_ref(), &self.labels);
                 if let Some(image) = image {
                     self.images.insert(image_id, image);
                 }
@@ -323,13 +324,14 @@ impl Engine {
         }
     }
 
-    fn ask_image(&mut self, container: ContainerId, answer: Box<ContainerInspectResponse>) {
+    fn ask_image(&mut self, container: ContainerId, answer: Value) {
         let time_out = self.time_out;
         let Link::Open(open) = &self.link else { return };
         let docker = open.docker.clone();
         open.answers.push(Box::pin(async move {
             let (image_id, _) = record::image_of(&answer);
-            let result = within(time_out, docker.inspect_image(image_id)).await;
+            let path = format!("/images/{}/json", asking::escaped(image_id));
+            let result = within(time_out, asking::get(&docker, &path)).await;
             Answer::Image { container, result: images::read(result), answer }
         }));
     }
@@ -350,13 +352,12 @@ impl std::fmt::Debug for Engine {
 }
 
 async fn list(docker: Docker, labels: Labels, time_out: Duration) -> Result<Vec<Listed>, Failure> {
-    let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-    let entries = within(time_out, docker.list_containers(Some(options))).await?;
-    Ok(entries.into_iter().filter_map(|entry| record::listed(entry, &labels)).collect())
+    let entries = within(time_out, asking::list(&docker, "/containers/json?all=true")).await?;
+    Ok(entries.iter().filter_map(|entry| record::listed(entry, &labels)).collect())
 }
 
-fn inspected(id: ContainerId, answer: ContainerInspectResponse, image: Option<&Image>, labels: &Labels) -> Notice {
-    let (image_id, configured) = record::image_of(&answer);
+fn inspected(id: ContainerId, answer: &Value, image: Option<&Image>, labels: &Labels) -> Notice {
+    let (image_id, configured) = record::image_of(answer);
     let image = images::resolve(configured, image_id, image);
     Notice::Inspected { id, result: Ok(Box::new(record::inspected(id, answer, image, labels))) }
 }

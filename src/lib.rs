@@ -1,13 +1,14 @@
 //! `radar-agent`: watches the container engine of one host and tells what it sees over MQTT.
 //!
-//! Reading order: [`settings`] says what can be set. [`agent`] is the core that decides
-//! everything: what is known of the containers ([`agent::inventory`]), which events wait for the
+//! Reading order: [`arguments`] says what it can be started for, [`settings`] what can be set. [`agent`] is the core
+//! that decides everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
 //! the disk beneath; [`engine`] talks to Docker or Podman, [`kernel`] reads what the host uses, and [`registries`] who
 //! it is where images are pulled from. [`release`] fetches new versions of the agent itself, and [`takeover`] replaces
 //! its container.
 
 pub mod agent;
+pub mod arguments;
 pub mod engine;
 pub mod health;
 pub mod identity;

@@ -1,46 +1,20 @@
-//! The program: its command line, its log and its exit code.
+//! The program: its log and its exit code.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use radar_agent::arguments::{Asked, Command};
 use radar_agent::shell::{End, Role, live};
 use radar_agent::takeover::helping;
-use radar_agent::{RunError, Settings, health, settings, shell, version};
-use radar_link::{logging, mqtt, settings as link_settings, tasks};
+use radar_agent::{RunError, Settings, health, shell};
+use radar_link::{logging, mqtt, tasks};
 use tokio::net::unix::pipe;
 use tokio::runtime::Runtime;
 
 /// What a wrong configuration exits with.
 const USAGE: u8 = 64;
-
-/// Watches the containers of this host and tells what it sees over MQTT.
-#[derive(Debug, Parser)]
-#[command(name = "radar-agent")]
-struct Arguments {
-    /// A TOML file with settings; the environment wins over it.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A new version that another watches: it ends when its standard input does.
-    #[arg(long, global = true, hide = true)]
-    trial: bool,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-enum Command {
-    /// Watches the host until it is asked to stop; the same as no command.
-    Run,
-    /// Replaces the agent of this data directory: what a helper does, which the agent starts itself.
-    #[command(hide = true)]
-    TakeOver,
-    /// Asks the agent that runs with the same DATA_DIR whether it is well: exits with 0 or 1.
-    Health,
-}
 
 fn main() -> ExitCode {
     match start() {
@@ -54,28 +28,19 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), (u8, String)> {
-    let Some(arguments) = arguments()? else { return Ok(()) };
+    let arguments = match Asked::parse(shell::trial::arguments()).map_err(|error| (USAGE, error))? {
+        Asked::Work(arguments) => arguments,
+        Asked::Text(text) => {
+            let _ = write!(io::stdout(), "{text}");
+            return Ok(());
+        }
+    };
     let settings =
         Settings::load(arguments.config.as_deref(), environment).map_err(|error| (USAGE, error.to_string()))?;
     match arguments.command {
-        Some(Command::Health) => ask_health(&settings),
-        Some(Command::TakeOver) => take_over(settings),
-        Some(Command::Run) | None => watch(settings, arguments.trial),
-    }
-}
-
-/// None when the help or the version was asked for and is printed.
-fn arguments() -> Result<Option<Arguments>, (u8, String)> {
-    let table = link_settings::help_table(&settings::table());
-    let help = format!("Settings, from the environment or in lower case from the file:\n{table}");
-    let command = Arguments::command().version(&*version().leak()).after_help(help);
-    match command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches)) {
-        Ok(arguments) => Ok(Some(arguments)),
-        Err(error) if error.use_stderr() => Err((USAGE, error.to_string().trim_end().to_owned())),
-        Err(help) => {
-            let _ = write!(io::stdout(), "{help}");
-            Ok(None)
-        }
+        Command::Health => ask_health(&settings),
+        Command::TakeOver => take_over(settings),
+        Command::Run => watch(settings, arguments.trial),
     }
 }
 

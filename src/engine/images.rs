@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::ImageInspect;
 use radar_wire::image::ImageName;
+use serde_json::Value;
 
 use super::failure::Failure;
 
@@ -45,12 +45,9 @@ impl Images {
 }
 
 /// Reads the engine's answer; an image that it does not have (any more) has no names.
-pub(super) fn read(answer: Result<ImageInspect, Failure>) -> Result<Image, Failure> {
+pub(super) fn read(answer: Result<Value, Failure>) -> Result<Image, Failure> {
     match answer {
-        Ok(image) => Ok(Image {
-            tags: sorted(image.repo_tags.unwrap_or_default()),
-            digests: sorted(image.repo_digests.unwrap_or_default()),
-        }),
+        Ok(image) => Ok(Image { tags: names(&image["RepoTags"]), digests: names(&image["RepoDigests"]) }),
         Err(Failure::Missing(_)) => Ok(Image::default()),
         Err(failure) => Err(failure),
     }
@@ -82,6 +79,11 @@ fn is_id_of(text: &str, id: &str) -> bool {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     let text = text.strip_prefix("sha256:").unwrap_or(text);
     !text.is_empty() && digits.starts_with(text)
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    sorted(names.map(str::to_owned).collect())
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

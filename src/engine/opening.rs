@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{EventMessage, SystemInfo, SystemVersion};
+use bollard::models::EventMessage;
 use futures_util::{Stream, StreamExt};
 use radar_link::time::utc;
 use radar_wire::snapshot::HostFacts;
 use radar_wire::status::EngineFacts;
+use serde_json::Value;
 
 use super::address::Address;
-use super::event;
 use super::failure::{Failure, text};
 use super::notice::{History, Opened};
+use super::{asking, event};
 
 /// How many events of all kinds Docker keeps.
 const HELD: usize = 256;
@@ -74,14 +75,13 @@ pub(super) async fn open(address: Address, time_out: Duration, position: Positio
 async fn reach(address: &Address, time_out: Duration, position: Position) -> Result<Reached, String> {
     let failed = |error: Error| format!("the engine at {address}: {}", Failure::from(error).text());
     let docker = address.connect(time_out).await?.negotiate_version().await.map_err(failed)?;
-    let version = docker.version().await.map_err(failed)?;
-    let facts = facts(version, &docker);
+    let facts = facts(&asking::get(&docker, "/version").await.map_err(failed)?, &docker);
     // A proxy that guards the socket may deny it; nothing depends on what it says.
-    let info = docker.info().await.unwrap_or_else(|error| {
+    let info = asking::get(&docker, "/info").await.unwrap_or_else(|error| {
         tracing::debug!(error = text(&error), "the engine does not tell about its host");
-        SystemInfo::default()
+        Value::Null
     });
-    let time = info.system_time.as_deref().and_then(utc::nanoseconds);
+    let time = info["SystemTime"].as_str().and_then(utc::nanoseconds);
 
     let (history, held) = match (position.covered, time) {
         (Some(covered), Some(time)) if &*facts.kind == "docker" => {
@@ -105,7 +105,7 @@ async fn reach(address: &Address, time_out: Duration, position: Position) -> Res
         held,
     };
     let events = Box::pin(docker.events(Some(event::kept(since))));
-    Ok(Reached { docker, opened: Opened { facts, host: host(info), time, history }, position, events })
+    Ok(Reached { docker, opened: Opened { facts, host: host(&info), time, history }, position, events })
 }
 
 /// Reads all that the engine holds, oldest first; returns the time of the oldest as well.
@@ -131,24 +131,25 @@ async fn history(
     (history, oldest)
 }
 
-fn facts(version: SystemVersion, docker: &Docker) -> EngineFacts {
-    let components = version.components.unwrap_or_default();
-    let podman = components.iter().any(|component| component.name.to_lowercase().contains("podman"));
-    let api = docker.client_version();
+fn facts(version: &Value, docker: &Docker) -> EngineFacts {
+    let mut components = version["Components"].as_array().into_iter().flatten();
+    let podman = |name: &str| name.to_lowercase().contains("podman");
+    let is_podman = components.any(|component| component["Name"].as_str().is_some_and(podman));
     EngineFacts {
-        kind: if podman { "podman" } else { "docker" }.into(),
-        version: version.version.unwrap_or_default().into(),
-        api: Some(api.to_string().into()),
+        kind: if is_podman { "podman" } else { "docker" }.into(),
+        version: version["Version"].as_str().unwrap_or_default().into(),
+        api: Some(docker.client_version().to_string().into()),
         answers: true,
     }
 }
 
-fn host(info: SystemInfo) -> HostFacts {
+fn host(info: &Value) -> HostFacts {
+    let text = |found: &Value| found.as_str().filter(|text| !text.is_empty()).map(Into::into);
     HostFacts {
-        cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()),
-        memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()),
-        os: info.operating_system.filter(|os| !os.is_empty()).map(Into::into),
-        kernel: info.kernel_version.filter(|kernel| !kernel.is_empty()).map(Into::into),
+        cpus: info["NCPU"].as_u64().and_then(|cpus| cpus.try_into().ok()),
+        memory: info["MemTotal"].as_u64(),
+        os: text(&info["OperatingSystem"]),
+        kernel: text(&info["KernelVersion"]),
     }
 }
 

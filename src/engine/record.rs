@@ -1,12 +1,10 @@
 //! From the engine's answers to the contract's record. Never the environment. Lists and texts are
 //! bounded, so that one odd container cannot make an event too large to be sent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, EndpointSettings, HealthStatusEnum, MountPoint, PortBinding,
-};
 use radar_wire::container::{ContainerId, Health, Mount, Network, Port, Record, State};
+use serde_json::{Map, Value};
 
 use super::images::Resolved;
 use super::moment;
@@ -37,71 +35,70 @@ impl Labels {
         })
     }
 
-    fn select(&self, all: &HashMap<String, String>) -> BTreeMap<Box<str>, Box<str>> {
-        let mut shown: Vec<_> =
-            all.iter().filter(|(label, _)| label.len() <= LONGEST_NAME && self.shown(label)).collect();
+    fn select(&self, all: &Value) -> BTreeMap<Box<str>, Box<str>> {
+        let all = map(all).filter_map(|(label, value)| Some((label.as_str(), value.as_str()?)));
+        let mut shown: Vec<_> = all.filter(|(label, _)| label.len() <= LONGEST_NAME && self.shown(label)).collect();
         // Those of our own, which protect the container, are not the ones that are cut off.
         shown.sort_unstable_by_key(|(label, _)| (!label.starts_with("radar."), *label));
-        shown.into_iter().take(MOST_LABELS).map(|(label, value)| (label.as_str().into(), cut(value))).collect()
+        shown.into_iter().take(MOST_LABELS).map(|(label, value)| (label.into(), cut(value))).collect()
     }
 }
 
 /// The image's id and the name that the container's maker gave, from which its image is resolved.
-pub(super) fn image_of(answer: &ContainerInspectResponse) -> (&str, &str) {
-    let configured = answer.config.as_ref().and_then(|config| config.image.as_deref()).unwrap_or_default();
-    (answer.image.as_deref().unwrap_or_default(), configured)
+pub(super) fn image_of(answer: &Value) -> (&str, &str) {
+    (answer["Image"].as_str().unwrap_or_default(), answer["Config"]["Image"].as_str().unwrap_or_default())
 }
 
 /// The record of an inspected container.
-pub(super) fn inspected(id: ContainerId, answer: ContainerInspectResponse, image: Resolved, labels: &Labels) -> Record {
-    let state = answer.state.unwrap_or_default();
-    let config = answer.config.unwrap_or_default();
-    let settings = answer.network_settings.unwrap_or_default();
-    let all_labels = config.labels.unwrap_or_default();
-    let moment = |text: Option<String>| text.as_deref().and_then(moment::milliseconds);
-    let word = State::from(state.status.map(|status| status.to_string()).unwrap_or_default());
-    let started = moment(state.started_at);
-    let ended = started.is_some() && !matches!(word, State::Running | State::Paused | State::Created);
-    let policy = answer.host_config.and_then(|host| host.restart_policy?.name).map(|name| name.to_string());
+pub(super) fn inspected(id: ContainerId, answer: &Value, image: Resolved, labels: &Labels) -> Record {
+    let (state, config, settings) = (&answer["State"], &answer["Config"], &answer["NetworkSettings"]);
+    let moment = |time: &Value| time.as_str().and_then(moment::milliseconds);
+    let now = State::from(word(&state["Status"]));
+    let started = moment(&state["StartedAt"]);
+    let ended = started.is_some() && !matches!(now, State::Running | State::Paused | State::Created);
+    let policy = answer["HostConfig"]["RestartPolicy"]["Name"].as_str();
     Record {
         id,
-        name: cut(answer.name.as_deref().unwrap_or_default().trim_start_matches('/')),
+        name: cut(answer["Name"].as_str().unwrap_or_default().trim_start_matches('/')),
         image: cut(&image.image),
         tag: cut(&image.tag),
         digest: image.digest.as_deref().map(cut),
-        image_id: answer.image.as_deref().filter(|id| !id.is_empty()).map(cut),
-        health: state.health.and_then(|health| health_of(health.status?)),
-        exit_code: state.exit_code.filter(|_| ended),
-        state: word,
-        created: moment(answer.created),
+        image_id: text(&answer["Image"]).map(cut),
+        health: Some(word(&state["Health"]["Status"]))
+            .filter(|word| !matches!(word.as_str(), "" | "none"))
+            .map(Into::into),
+        exit_code: state["ExitCode"].as_i64().filter(|_| ended),
+        state: now,
+        created: moment(&answer["Created"]),
         started,
-        finished: moment(state.finished_at),
-        restarts: answer.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
-        restart_policy: policy.map(|name| if name.is_empty() { "no".into() } else { name.into() }),
-        ports: ports(settings.ports.unwrap_or_default(), config.exposed_ports.unwrap_or_default()),
-        networks: networks(settings.networks.unwrap_or_default()),
-        mounts: mounts(answer.mounts.unwrap_or_default()),
-        project: all_labels.get("com.docker.compose.project").map(|name| cut(name)),
-        service: all_labels.get("com.docker.compose.service").map(|name| cut(name)),
-        labels: labels.select(&all_labels),
+        finished: moment(&state["FinishedAt"]),
+        restarts: answer["RestartCount"].as_u64().unwrap_or(0),
+        restart_policy: policy.map(|name| if name.is_empty() { "no".into() } else { cut(name) }),
+        ports: ports(&settings["Ports"], &config["ExposedPorts"]),
+        networks: networks(&settings["Networks"]),
+        mounts: mounts(&answer["Mounts"]),
+        project: config["Labels"]["com.docker.compose.project"].as_str().map(cut),
+        service: config["Labels"]["com.docker.compose.service"].as_str().map(cut),
+        labels: labels.select(&config["Labels"]),
     }
 }
 
 /// An entry of the engine's list; `None` for one without an id.
-pub(super) fn listed(entry: ContainerSummary, labels: &Labels) -> Option<Listed> {
-    let id: ContainerId = entry.id?.parse().ok()?;
+pub(super) fn listed(entry: &Value, labels: &Labels) -> Option<Listed> {
+    let id: ContainerId = entry["Id"].as_str()?.parse().ok()?;
     // A container that others link to has further names, with a slash in them.
-    let names = entry.names.unwrap_or_default();
-    let mut names = names.iter().map(|name| name.trim_start_matches('/'));
+    let mut names = list(&entry["Names"]).filter_map(Value::as_str).map(|name| name.trim_start_matches('/'));
     let name = names.find(|name| !name.contains('/')).unwrap_or_default();
-    let all_labels = entry.labels.unwrap_or_default();
-    let image_id = entry.image_id.unwrap_or_default();
-    let image = super::images::resolve(entry.image.as_deref().unwrap_or_default(), &image_id, None);
-    let ports = entry.ports.unwrap_or_default().into_iter().map(|port| Port {
-        private: port.private_port,
-        public: port.public_port,
-        ip: port.ip.filter(|ip| !ip.is_empty()).map(Into::into),
-        protocol: port.typ.map(|typ| typ.to_string()).unwrap_or_default().into(),
+    let image_id = text(&entry["ImageID"]);
+    let configured = entry["Image"].as_str().unwrap_or_default();
+    let image = super::images::resolve(configured, image_id.unwrap_or_default(), None);
+    let ports = list(&entry["Ports"]).filter_map(|port| {
+        Some(Port {
+            private: number(&port["PrivatePort"])?,
+            public: number(&port["PublicPort"]),
+            ip: text(&port["IP"]).map(Into::into),
+            protocol: word(&port["Type"]).into(),
+        })
     });
     let record = Record {
         id,
@@ -109,30 +106,23 @@ pub(super) fn listed(entry: ContainerSummary, labels: &Labels) -> Option<Listed>
         image: cut(&image.image),
         tag: cut(&image.tag),
         digest: image.digest.as_deref().map(cut),
-        image_id: (!image_id.is_empty()).then(|| cut(&image_id)),
-        state: entry.state.map(|state| state.to_string()).unwrap_or_default().into(),
-        health: entry.status.as_deref().and_then(health_in),
+        image_id: image_id.map(cut),
+        state: word(&entry["State"]).into(),
+        health: entry["Status"].as_str().and_then(health_in),
         exit_code: None,
-        created: entry.created.and_then(|seconds| seconds.checked_mul(1000)),
+        created: entry["Created"].as_i64().and_then(|seconds| seconds.checked_mul(1000)),
         started: None,
         finished: None,
         restarts: 0,
         restart_policy: None,
         ports: bounded(ports.collect(), MOST_PORTS),
-        networks: networks(entry.network_settings.and_then(|settings| settings.networks).unwrap_or_default()),
-        mounts: mounts(entry.mounts.unwrap_or_default()),
-        project: all_labels.get("com.docker.compose.project").map(|name| cut(name)),
-        service: all_labels.get("com.docker.compose.service").map(|name| cut(name)),
-        labels: labels.select(&all_labels),
+        networks: networks(&entry["NetworkSettings"]["Networks"]),
+        mounts: mounts(&entry["Mounts"]),
+        project: entry["Labels"]["com.docker.compose.project"].as_str().map(cut),
+        service: entry["Labels"]["com.docker.compose.service"].as_str().map(cut),
+        labels: labels.select(&entry["Labels"]),
     };
     Some(Listed { record })
-}
-
-fn health_of(status: HealthStatusEnum) -> Option<Health> {
-    match status {
-        HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => None,
-        status => Some(status.to_string().into()),
-    }
 }
 
 /// A list tells health only as a part of its text for people: `Up 5 minutes (healthy)`.
@@ -147,24 +137,24 @@ fn health_in(status: &str) -> Option<Health> {
 }
 
 /// Published ports, each with every address that it is bound to, and those that are only exposed.
-fn ports(bound: HashMap<String, Option<Vec<PortBinding>>>, exposed: Vec<String>) -> Vec<Port> {
+fn ports(bound: &Value, exposed: &Value) -> Vec<Port> {
     let mut found = Vec::new();
-    for (key, bindings) in &bound {
+    for (key, bindings) in map(bound) {
         let Some((private, protocol)) = port_key(key) else {
             continue;
         };
-        let outside = |binding: &PortBinding| Port {
+        let outside = |binding: &Value| Port {
             private,
-            public: binding.host_port.as_deref().and_then(|port| port.parse().ok()),
-            ip: binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).map(Into::into),
+            public: binding["HostPort"].as_str().and_then(|port| port.parse().ok()),
+            ip: text(&binding["HostIp"]).map(Into::into),
             protocol: protocol.into(),
         };
-        match bindings.as_deref() {
+        match bindings.as_array().map(Vec::as_slice) {
             None | Some([]) => found.push(Port { private, public: None, ip: None, protocol: protocol.into() }),
             Some(bindings) => found.extend(bindings.iter().map(outside)),
         }
     }
-    for key in exposed.iter().filter(|key| !bound.contains_key(*key)) {
+    for (key, _) in map(exposed).filter(|(key, _)| bound.get(key).is_none()) {
         let Some((private, protocol)) = port_key(key) else {
             continue;
         };
@@ -179,26 +169,44 @@ fn port_key(key: &str) -> Option<(u16, &str)> {
     Some((port.parse().ok()?, protocol))
 }
 
-fn networks(all: HashMap<String, EndpointSettings>) -> Vec<Network> {
-    let network = |(name, endpoint): (String, EndpointSettings)| {
-        let addresses = [endpoint.ip_address, endpoint.global_ipv6_address];
-        let ip = addresses.into_iter().flatten().find(|ip| !ip.is_empty());
-        Network { name: cut_to(&name, LONGEST_NAME), ip: ip.as_deref().map(cut) }
+fn networks(all: &Value) -> Vec<Network> {
+    let network = |(name, endpoint): (&String, &Value)| {
+        let ip = text(&endpoint["IPAddress"]).or_else(|| text(&endpoint["GlobalIPv6Address"]));
+        Network { name: cut_to(name, LONGEST_NAME), ip: ip.map(cut) }
     };
-    bounded(all.into_iter().map(network).collect(), MOST_NETWORKS)
+    bounded(map(all).map(network).collect(), MOST_NETWORKS)
 }
 
-fn mounts(all: Vec<MountPoint>) -> Vec<Mount> {
-    let mount = |point: MountPoint| {
-        let named = point.name.filter(|name| !name.is_empty());
-        let source = named.or(point.source).filter(|source| !source.is_empty());
+fn mounts(all: &Value) -> Vec<Mount> {
+    let mount = |point: &Value| {
         Some(Mount {
-            target: cut(&point.destination?),
-            source: source.as_deref().map(cut),
-            mode: if point.rw == Some(false) { "ro" } else { "rw" }.into(),
+            target: cut(point["Destination"].as_str()?),
+            source: text(&point["Name"]).or_else(|| text(&point["Source"])).map(cut),
+            mode: if point["RW"] == false { "ro" } else { "rw" }.into(),
         })
     };
-    bounded(all.into_iter().filter_map(mount).collect(), MOST_MOUNTS)
+    bounded(list(all).filter_map(mount).collect(), MOST_MOUNTS)
+}
+
+/// What is there, and not empty.
+fn text(found: &Value) -> Option<&str> {
+    found.as_str().filter(|text| !text.is_empty())
+}
+
+fn word(found: &Value) -> String {
+    cut(found.as_str().unwrap_or_default()).into()
+}
+
+fn number(found: &Value) -> Option<u16> {
+    found.as_u64().and_then(|number| number.try_into().ok())
+}
+
+fn list(found: &Value) -> impl Iterator<Item = &Value> {
+    found.as_array().into_iter().flatten()
+}
+
+fn map(found: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    found.as_object().into_iter().flat_map(Map::iter)
 }
 
 fn bounded<T: Ord>(mut all: Vec<T>, most: usize) -> Vec<T> {

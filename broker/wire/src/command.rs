@@ -1,11 +1,15 @@
 //! Commands, how they end, and the log streams that they open. A command travels as a compact JWS
 //! (EdDSA), which is neither made nor verified here.
 
-use ciborium::Value;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::codec::Payload;
 use crate::topic::AgentId;
+
+mod outcome;
+mod reading;
+
+pub use outcome::{LogChunk, LogPiece, Outcome, Progress};
 
 /// The most bytes of a command's JWS that are read.
 pub const MAX_COMMAND: usize = 16 * 1024;
@@ -30,8 +34,10 @@ pub struct Claims {
 }
 
 /// What an agent is to do. A container is meant by its name, its id, or the beginning of its id that no other has.
+///
+/// It is written as it stands here, and read as `reading` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+#[serde(tag = "do", rename_all = "kebab-case", try_from = "Map<String, Value>")]
 pub enum Command {
     /// Start a container.
     Start {
@@ -43,7 +49,7 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// Seconds until it is killed; the engine's own time when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         timeout: Option<u32>,
     },
     /// Stop and start a container.
@@ -51,7 +57,7 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// As for stop.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         timeout: Option<u32>,
     },
     /// Send a container's first process a signal.
@@ -59,7 +65,7 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// The signal's name or number; `SIGKILL` when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         signal: Option<Box<str>>,
     },
     /// Freeze a container.
@@ -84,10 +90,8 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// Also while it runs.
-        #[serde(default)]
         force: bool,
         /// With its anonymous volumes.
-        #[serde(default)]
         volumes: bool,
     },
     /// Tell all that the engine knows of a container, without the values of its environment.
@@ -111,22 +115,20 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// The last so many lines; all when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         tail: Option<u32>,
         /// Not what is older, in milliseconds since 1970 UTC.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<i64>,
         /// Not what is newer, in milliseconds since 1970 UTC.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<i64>,
         /// Each line with the engine's time before it.
-        #[serde(default)]
         timestamps: bool,
         /// Go on with what the container will write, until [`Command::Cancel`], or until nobody listens.
-        #[serde(default)]
         follow: bool,
         /// End after so many bytes of text; the agent's own bound when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
     /// End a log stream, or samples, before their time.
@@ -139,7 +141,7 @@ pub enum Command {
         /// For how many seconds.
         seconds: u32,
         /// Seconds between two samples; 2 when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         interval: Option<u32>,
     },
     /// Pull an image.
@@ -152,7 +154,6 @@ pub enum Command {
         /// Its name or id.
         image: Box<str>,
         /// Also where a stopped container uses it, or it has several names.
-        #[serde(default)]
         force: bool,
     },
     /// Create a network.
@@ -160,10 +161,9 @@ pub enum Command {
         /// Its name.
         network: Box<str>,
         /// Its driver; the engine's own choice when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         driver: Option<Box<str>>,
         /// Without a way to the outside.
-        #[serde(default)]
         internal: bool,
     },
     /// Remove a network.
@@ -176,7 +176,7 @@ pub enum Command {
         /// Its name.
         volume: Box<str>,
         /// Its driver; the engine's own choice when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         driver: Option<Box<str>>,
     },
     /// Remove a volume.
@@ -189,7 +189,6 @@ pub enum Command {
         /// Of which kind.
         what: Prunable,
         /// Also images that have a name, and volumes that have one.
-        #[serde(default)]
         all: bool,
     },
     /// Replace a container by one of a newer image, or of another, and go back when the new one does not work.
@@ -197,29 +196,27 @@ pub enum Command {
         /// Which.
         container: Box<str>,
         /// The image; the one that it was made from when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         image: Option<Box<str>>,
         /// Tell what would be done, and do nothing but the pull's question.
-        #[serde(default)]
         dry_run: bool,
         /// Seconds that the new one has to be healthy.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         patience: Option<u32>,
     },
     /// Replace the agent itself by another version, and go back when that one does not reach the broker.
     SelfUpdate {
         /// Where the agent runs in a container: the image.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         image: Option<Box<str>>,
         /// Where it is a program of the host: where the new one is.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         program: Option<Program>,
         /// Seconds that the new one has to be online at the broker.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         patience: Option<u32>,
     },
     /// Something that this version does not know.
-    #[serde(other)]
     Unknown,
 }
 
@@ -311,99 +308,4 @@ impl Command {
             | Self::Unknown => None,
         }
     }
-}
-
-/// How a command goes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The command.
-    pub jti: Box<str>,
-    /// When this was so.
-    pub at: i64,
-    /// How far it is.
-    pub state: Progress,
-    /// Why it failed or was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Box<str>>,
-    /// What it found or did; its form is the command's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Value>,
-}
-
-impl Payload for Outcome {
-    const MAX: usize = 256 * 1024;
-}
-
-/// How far a command is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-#[expect(missing_docs, reason = "they say it themselves")]
-pub enum Progress {
-    Accepted,
-    Progress,
-    Succeeded,
-    Failed,
-    Refused,
-    /// A word that this version does not know.
-    Other(Box<str>),
-}
-
-impl Progress {
-    /// The word.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Progress => "progress",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for Progress {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "accepted" => Self::Accepted,
-            "progress" => Self::Progress,
-            "succeeded" => Self::Succeeded,
-            "failed" => Self::Failed,
-            "refused" => Self::Refused,
-            _ => Self::Other(word.into()),
-        }
-    }
-}
-
-impl From<Progress> for String {
-    fn from(progress: Progress) -> Self {
-        progress.as_str().to_owned()
-    }
-}
-
-/// A part of a log stream, which has the same name as the command that asked for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogChunk {
-    /// Counts the chunks of a stream from 0.
-    pub number: u64,
-    /// What was written, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pieces: Vec<LogPiece>,
-    /// Why the stream ends with this chunk (`end`, `cancelled`, `limit`, …); none when it goes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<Box<str>>,
-}
-
-impl Payload for LogChunk {
-    const MAX: usize = 128 * 1024;
-}
-
-/// Text that was written to one stream in one go; of a line that is long, or not ended yet, a part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPiece {
-    /// `stdout` or `stderr`; what a terminal shows is `stdout`.
-    pub stream: Box<str>,
-    /// The text; bytes that are no UTF-8 are U+FFFD.
-    pub text: Box<str>,
 }

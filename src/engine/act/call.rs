@@ -4,17 +4,13 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerState, NetworkDisconnectRequest};
-use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
-    StopContainerOptions, TopOptions,
-};
 use ciborium::Value;
 use radar_link::time::Clock;
 use radar_wire::container::ContainerId;
+use serde_json::{Value as Json, json};
 
-use super::super::failure::{Failure, text};
+use super::super::asking::{self, escaped};
+use super::super::failure::Failure;
 use super::super::record::{Labels, cut_to};
 use super::running::Teller;
 use super::{Act, ActError, ActErrorKind, Document, Done, Piece, document, found, logs, pull, store, usage};
@@ -25,6 +21,9 @@ pub(super) const LONGEST_TEXT: usize = 500;
 
 /// How long the engine waits for a container to stop unless it is told otherwise.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The most seconds that an engine understands.
+const LONGEST_GRACE: u32 = i32::MAX.unsigned_abs();
 
 /// How much longer the client's own time-out is, which it keeps in whole seconds.
 pub(super) const LATER: Duration = Duration::from_secs(2);
@@ -73,55 +72,45 @@ impl Before {
             _ => return Ok(Self::default()),
         };
         let answer = inspect(docker, *id).await?;
-        let own = || answer.config.as_ref()?.stop_timeout?.try_into().ok().map(Duration::from_secs);
-        let given = given.map(|seconds| Duration::from_secs(seconds.into()));
-        Ok(Self { running: is(&answer, |state| state.running), grace: given.or_else(own).unwrap_or(GRACE) })
+        let seconds = given.map(u64::from).or_else(|| answer["Config"]["StopTimeout"].as_u64());
+        Ok(Self { running: is(&answer, "Running"), grace: seconds.map_or(GRACE, Duration::from_secs) })
     }
 }
 
 async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, teller: &Teller) -> Result<Done, ActError> {
     match act {
         Act::Start { id } => {
-            docker.start_container(&id.to_string(), None::<StartContainerOptions>).await?;
+            post(docker, id, "start").await?;
             Ok(done(!before.running))
         }
         Act::Stop { id, timeout } => {
-            let options = StopContainerOptions { t: timeout.map(seconds), ..StopContainerOptions::default() };
-            docker.stop_container(&id.to_string(), Some(options)).await?;
+            post(docker, id, &with_grace("stop", timeout)).await?;
             Ok(done(before.running))
         }
         Act::Restart { id, timeout } => {
-            let options = RestartContainerOptions { t: timeout.map(seconds), ..RestartContainerOptions::default() };
-            docker.restart_container(&id.to_string(), Some(options)).await?;
+            post(docker, id, &with_grace("restart", timeout)).await?;
             Ok(done(true))
         }
         Act::Kill { id, signal } => {
-            let options = signal.map(|signal| KillContainerOptions { signal: signal.into() }).unwrap_or_default();
-            docker.kill_container(&id.to_string(), Some(options)).await?;
+            let signal = signal.as_deref().unwrap_or("SIGKILL");
+            post(docker, id, &format!("kill?signal={}", escaped(signal))).await?;
             Ok(done(true))
         }
-        Act::Pause { id } => {
-            let result = docker.pause_container(&id.to_string()).await;
-            unless(result, docker, id, |answer| is(answer, |state| state.paused)).await
-        }
-        Act::Unpause { id } => {
-            let result = docker.unpause_container(&id.to_string()).await;
-            unless(result, docker, id, |answer| !is(answer, |state| state.paused)).await
-        }
+        Act::Pause { id } => unless(post(docker, id, "pause").await, docker, id, true).await,
+        Act::Unpause { id } => unless(post(docker, id, "unpause").await, docker, id, false).await,
         Act::Rename { id, to } => {
-            docker.rename_container(&id.to_string(), RenameContainerOptions { name: to.into() }).await?;
+            post(docker, id, &format!("rename?name={}", escaped(&to))).await?;
             Ok(done(true))
         }
         Act::Remove { id, force, volumes } => {
-            let options = RemoveContainerOptions { v: volumes, force, link: false };
-            docker.remove_container(&id.to_string(), Some(options)).await?;
+            asking::delete(docker, &format!("/containers/{id}?v={volumes}&force={force}")).await?;
             Ok(done(true))
         }
         Act::Inspect { id } => Ok(told(found::inspected(inspect(docker, id).await?, labels)?)),
-        Act::Top { id } => Ok(told(found::top(docker.top_processes(&id.to_string(), None::<TopOptions>).await?))),
-        Act::Images => Ok(told(found::images(docker.list_images(None::<ListImagesOptions>).await?))),
-        Act::Networks => Ok(told(found::networks(docker.list_networks(None::<ListNetworksOptions>).await?))),
-        Act::Volumes => Ok(told(found::volumes(docker.list_volumes(None::<ListVolumesOptions>).await?))),
+        Act::Top { id } => Ok(told(found::top(&asking::get(docker, &format!("/containers/{id}/top")).await?))),
+        Act::Images => Ok(told(found::images(&asking::list(docker, "/images/json").await?))),
+        Act::Networks => Ok(told(found::networks(asking::list(docker, "/networks").await?))),
+        Act::Volumes => Ok(told(found::volumes(asking::get(docker, "/volumes").await?))),
         Act::Describe { named } => {
             let mut all = Vec::with_capacity(named.len());
             for named in named {
@@ -136,12 +125,12 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, telle
             Ok(Done { changed: true, result: Some(Value::Text(id)) })
         }
         Act::Connect { network, id, endpoint } => {
-            document::connect(docker, &network, id, &endpoint).await?;
+            document::connect(docker, &network, id, endpoint).await?;
             Ok(done(true))
         }
         Act::Disconnect { network, id } => {
-            let request = NetworkDisconnectRequest { container: id.to_string(), force: None };
-            docker.disconnect_network(&network, request).await?;
+            let request = json!({ "Container": id.to_string() });
+            asking::post(docker, &format!("/networks/{}/disconnect", escaped(&network)), Some(&request)).await?;
             Ok(done(true))
         }
         Act::RemoveImage { image, force } => store::remove_image(docker, &image, force).await,
@@ -158,40 +147,39 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, telle
     }
 }
 
+async fn post(docker: &Docker, id: ContainerId, what: &str) -> Result<Json, Error> {
+    asking::post(docker, &format!("/containers/{id}/{what}"), None).await
+}
+
+fn with_grace(what: &str, timeout: Option<u32>) -> String {
+    timeout.map_or_else(|| what.to_owned(), |seconds| format!("{what}?t={}", seconds.min(LONGEST_GRACE)))
+}
+
 /// An engine refuses to pause what is paused, with statuses and words that vary; its state tells.
-async fn unless(
-    result: Result<(), Error>,
-    docker: &Docker,
-    id: ContainerId,
-    so_already: impl Fn(&ContainerInspectResponse) -> bool,
-) -> Result<Done, ActError> {
+async fn unless(result: Result<Json, Error>, docker: &Docker, id: ContainerId, paused: bool) -> Result<Done, ActError> {
     match result {
-        Ok(()) => Ok(done(true)),
+        Ok(_) => Ok(done(true)),
         Err(error @ Error::DockerResponseServerError { status_code: 409 | 500, .. }) => {
             let answer = inspect(docker, id).await?;
-            if so_already(&answer) { Ok(done(false)) } else { Err(error.into()) }
+            if is(&answer, "Paused") == paused { Ok(done(false)) } else { Err(error.into()) }
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn inspect(docker: &Docker, id: ContainerId) -> Result<ContainerInspectResponse, Error> {
-    docker.inspect_container(&id.to_string(), None::<InspectContainerOptions>).await
+async fn inspect(docker: &Docker, id: ContainerId) -> Result<Json, Error> {
+    asking::get(docker, &format!("/containers/{id}/json")).await
 }
 
-fn is(answer: &ContainerInspectResponse, flag: impl Fn(&ContainerState) -> Option<bool>) -> bool {
-    answer.state.as_ref().and_then(flag).unwrap_or(false)
-}
-
-fn seconds(timeout: u32) -> i32 {
-    i32::try_from(timeout).unwrap_or(i32::MAX)
+fn is(answer: &Json, flag: &str) -> bool {
+    answer["State"][flag] == true
 }
 
 pub(super) fn done(changed: bool) -> Done {
     Done { changed, result: None }
 }
 
-async fn hand_on(teller: &Teller, found: serde_json::Value) -> Done {
+async fn hand_on(teller: &Teller, found: Json) -> Done {
     teller.ready().await;
     teller.tell(Piece::Found(Document(found))).await;
     done(false)
@@ -218,7 +206,7 @@ impl From<Error> for ActError {
                 (kind(*status_code), message.trim().to_owned())
             }
             Error::RequestTimeoutError => (ActErrorKind::TimedOut, Failure::silence().text()),
-            error => (ActErrorKind::Engine, text(error)),
+            _ => (ActErrorKind::Engine, Failure::from(error).text()),
         };
         Self { kind, text: cut_to(&said, LONGEST_TEXT) }
     }

@@ -1,12 +1,9 @@
 //! What the engine has found, as values that may leave the host: without what may hold secrets, and bounded.
 
-use std::collections::HashMap;
 use std::io;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerTopResponse, ImageSummary, Network, Volume, VolumeListResponse,
-};
 use ciborium::Value;
+use serde_json::Value as Json;
 
 use super::super::moment;
 use super::super::record::{Labels, cut_to};
@@ -26,93 +23,89 @@ const LONGEST_TEXT: usize = 256;
 
 /// All of an inspect but what may be a secret: values of the environment, of labels that are not shown, of options for
 /// drivers (a volume's may have a password, a log's a token), and the end of long outputs of health checks.
-pub(super) fn inspected(mut answer: ContainerInspectResponse, labels: &Labels) -> Result<Value, ActError> {
-    if let Some(config) = &mut answer.config {
-        for variable in config.env.iter_mut().flatten() {
-            let end = variable.find('=').unwrap_or(variable.len());
-            variable.truncate(end);
-        }
-        for (label, value) in config.labels.iter_mut().flatten() {
-            if !labels.shown(label) {
-                value.clear();
-            }
+pub(super) fn inspected(mut answer: Json, labels: &Labels) -> Result<Value, ActError> {
+    for variable in entries(&mut answer, "/Config/Env") {
+        if let Json::String(variable) = variable {
+            variable.truncate(variable.find('=').unwrap_or(variable.len()));
         }
     }
-    if let Some(host) = &mut answer.host_config {
-        clear(host.log_config.as_mut().and_then(|log| log.config.as_mut()));
-        clear(host.annotations.as_mut());
-        for mount in host.mounts.iter_mut().flatten() {
-            if let Some(options) = &mut mount.volume_options {
-                clear(options.driver_config.as_mut().and_then(|driver| driver.options.as_mut()));
-                clear(options.labels.as_mut());
-            }
+    if let Some(Json::Object(all)) = answer.pointer_mut("/Config/Labels") {
+        all.iter_mut().filter(|(label, _)| !labels.shown(label)).for_each(|(_, value)| *value = "".into());
+    }
+    clear(&mut answer, "/HostConfig/LogConfig/Config");
+    clear(&mut answer, "/HostConfig/Annotations");
+    for mount in entries(&mut answer, "/HostConfig/Mounts") {
+        clear(mount, "/VolumeOptions/DriverConfig/Options");
+        clear(mount, "/VolumeOptions/Labels");
+    }
+    for endpoint in entries(&mut answer, "/NetworkSettings/Networks") {
+        clear(endpoint, "/DriverOpts");
+    }
+    for check in entries(&mut answer, "/State/Health/Log") {
+        if let Some(Json::String(output)) = check.pointer_mut("/Output") {
+            *output = cut_to(output, LONGEST_OUTPUT).into();
         }
     }
-    let networks = answer.network_settings.as_mut().and_then(|settings| settings.networks.as_mut());
-    for endpoint in networks.into_iter().flat_map(HashMap::values_mut) {
-        clear(endpoint.driver_opts.as_mut());
-    }
-    let health = answer.state.as_mut().and_then(|state| state.health.as_mut());
-    for check in health.and_then(|health| health.log.as_mut()).into_iter().flatten() {
-        check.output = check.output.take().map(|output| cut_to(&output, LONGEST_OUTPUT).into());
-    }
-    let found = Value::serialized(&answer).map_err(|error| failed(&format!("not fit to be sent: {error}")))?;
+    let found = carried(&answer);
     if size(&found) > LARGEST { Err(failed("too large to send")) } else { Ok(found) }
 }
 
-pub(super) fn top(answer: ContainerTopResponse) -> Value {
-    let row = |cells: Vec<String>| Value::Array(cells.iter().map(|cell| text(cell)).collect());
-    let titles = row(answer.titles.unwrap_or_default());
-    let (processes, cut) = bounded(answer.processes.unwrap_or_default().into_iter().map(row), MOST_PROCESSES);
-    map([("titles", Some(titles)), ("processes", Some(processes)), ("truncated", cut)])
+pub(super) fn top(answer: &Json) -> Value {
+    let row = |cells: &Json| Value::Array(texts(cells).map(text).collect());
+    let processes = answer["Processes"].as_array().into_iter().flatten().map(row);
+    let (processes, cut) = bounded(processes, MOST_PROCESSES);
+    map([("titles", Some(row(&answer["Titles"]))), ("processes", Some(processes)), ("truncated", cut)])
 }
 
-pub(super) fn images(all: Vec<ImageSummary>) -> Value {
-    let entry = |image: ImageSummary| {
-        let tags = image.repo_tags.iter().filter(|tag| *tag != "<none>:<none>").take(MOST_TAGS);
+pub(super) fn images(all: &[Json]) -> Value {
+    let entry = |image: &Json| {
+        let tags = texts(&image["RepoTags"]).filter(|tag| *tag != "<none>:<none>").take(MOST_TAGS);
         map([
-            ("id", Some(text(&image.id))),
-            ("tags", Some(tags.map(|tag| text(tag)).collect::<Vec<_>>().into())),
-            ("size", known(image.size)),
-            ("created", image.created.checked_mul(1000).map(Value::from)),
-            ("in_use", known(image.containers).map(|_| (image.containers > 0).into())),
+            ("id", shown(&image["Id"])),
+            ("tags", Some(tags.map(text).collect::<Vec<_>>().into())),
+            ("size", counted(&image["Size"]).map(Value::from)),
+            ("created", image["Created"].as_i64().and_then(|seconds| seconds.checked_mul(1000)).map(Value::from)),
+            ("in_use", counted(&image["Containers"]).map(|number| (number > 0).into())),
         ])
     };
-    let (images, cut) = bounded(all.into_iter().map(entry), MOST_ENTRIES);
+    let (images, cut) = bounded(all.iter().map(entry), MOST_ENTRIES);
     map([("images", Some(images)), ("truncated", cut)])
 }
 
-pub(super) fn networks(mut all: Vec<Network>) -> Value {
-    all.sort_unstable_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
-    let entry = |network: Network| {
+pub(super) fn networks(mut all: Vec<Json>) -> Value {
+    sort_by_name(&mut all);
+    let entry = |network: &Json| {
         map([
-            ("id", network.id.as_deref().map(text)),
-            ("name", network.name.as_deref().map(text)),
-            ("driver", network.driver.as_deref().map(text)),
-            ("scope", network.scope.as_deref().map(text)),
-            ("internal", network.internal.map(Value::from)),
-            ("created", network.created.as_deref().and_then(moment::milliseconds).map(Value::from)),
+            ("id", shown(&network["Id"])),
+            ("name", shown(&network["Name"])),
+            ("driver", shown(&network["Driver"])),
+            ("scope", shown(&network["Scope"])),
+            ("internal", network["Internal"].as_bool().map(Value::from)),
+            ("created", network["Created"].as_str().and_then(moment::milliseconds).map(Value::from)),
         ])
     };
-    let (networks, cut) = bounded(all.into_iter().map(entry), MOST_ENTRIES);
+    let (networks, cut) = bounded(all.iter().map(entry), MOST_ENTRIES);
     map([("networks", Some(networks)), ("truncated", cut)])
 }
 
-pub(super) fn volumes(answer: VolumeListResponse) -> Value {
-    let mut all = answer.volumes.unwrap_or_default();
-    all.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    let entry = |volume: Volume| {
-        let usage = volume.usage_data.as_ref();
+pub(super) fn volumes(mut answer: Json) -> Value {
+    let mut all = match answer.pointer_mut("/Volumes").map(Json::take) {
+        Some(Json::Array(all)) => all,
+        _ => Vec::new(),
+    };
+    sort_by_name(&mut all);
+    let entry = |volume: &Json| {
+        let usage = &volume["UsageData"];
         map([
-            ("name", Some(text(&volume.name))),
-            ("driver", Some(text(&volume.driver))),
-            ("scope", volume.scope.map(|scope| text(scope.as_ref()))),
-            ("created", volume.created_at.as_deref().and_then(moment::milliseconds).map(Value::from)),
-            ("size", usage.and_then(|usage| known(usage.size))),
-            ("in_use", usage.and_then(|usage| known(usage.ref_count).map(|_| (usage.ref_count > 0).into()))),
+            ("name", shown(&volume["Name"])),
+            ("driver", shown(&volume["Driver"])),
+            ("scope", shown(&volume["Scope"])),
+            ("created", volume["CreatedAt"].as_str().and_then(moment::milliseconds).map(Value::from)),
+            ("size", counted(&usage["Size"]).map(Value::from)),
+            ("in_use", counted(&usage["RefCount"]).map(|number| (number > 0).into())),
         ])
     };
-    let (volumes, cut) = bounded(all.into_iter().map(entry), MOST_ENTRIES);
+    let (volumes, cut) = bounded(all.iter().map(entry), MOST_ENTRIES);
     map([("volumes", Some(volumes)), ("truncated", cut)])
 }
 
@@ -130,8 +123,27 @@ pub(super) fn bounded(all: impl Iterator<Item = Value>, most: usize) -> (Value, 
 }
 
 /// A number that the engine has not counted is -1.
-fn known(number: i64) -> Option<Value> {
-    (number >= 0).then(|| number.into())
+fn counted(number: &Json) -> Option<u64> {
+    number.as_u64()
+}
+
+/// The same as the contract has it; what is null is left away.
+fn carried(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => (*flag).into(),
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => number.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => number.as_f64().map_or(Value::Null, Value::Float),
+        },
+        Json::String(text) => text.as_str().into(),
+        Json::Array(all) => Value::Array(all.iter().map(carried).collect()),
+        Json::Object(all) => {
+            let known = all.iter().filter(|(_, value)| !value.is_null());
+            Value::Map(known.map(|(name, value)| (name.as_str().into(), carried(value))).collect())
+        }
+    }
 }
 
 pub(super) fn map<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
@@ -142,8 +154,30 @@ pub(super) fn text(text: &str) -> Value {
     Value::Text(cut_to(text, LONGEST_TEXT).into())
 }
 
-fn clear(options: Option<&mut HashMap<String, String>>) {
-    options.into_iter().flat_map(HashMap::values_mut).for_each(String::clear);
+pub(super) fn shown(found: &Json) -> Option<Value> {
+    found.as_str().map(text)
+}
+
+pub(super) fn texts(list: &Json) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Json::as_str)
+}
+
+fn sort_by_name(all: &mut [Json]) {
+    let key = |one: &Json| (one["Name"].as_str().map(str::to_owned), one["Id"].as_str().map(str::to_owned));
+    all.sort_by_cached_key(key);
+}
+
+/// What is in a list or in a map.
+fn entries<'a>(found: &'a mut Json, pointer: &str) -> Vec<&'a mut Json> {
+    match found.pointer_mut(pointer) {
+        Some(Json::Array(all)) => all.iter_mut().collect(),
+        Some(Json::Object(all)) => all.values_mut().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn clear(found: &mut Json, pointer: &str) {
+    entries(found, pointer).into_iter().for_each(|value| *value = "".into());
 }
 
 fn failed(why: &str) -> ActError {
@@ -169,7 +203,7 @@ fn size(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::Volume;
+    use serde_json::json;
 
     use super::*;
 
@@ -185,8 +219,8 @@ mod tests {
     #[test]
     fn a_list_is_cut_at_its_number_of_entries_and_at_its_size() {
         let volumes_of = |number: usize, name: &str| {
-            let volume = |n: usize| Volume { name: format!("{n:04}{name}"), ..Volume::default() };
-            volumes(VolumeListResponse { volumes: Some((0..number).rev().map(volume).collect()), warnings: None })
+            let volume = |n: usize| json!({ "Name": format!("{n:04}{name}") });
+            volumes(json!({ "Volumes": (0..number).rev().map(volume).collect::<Vec<_>>() }))
         };
         let whole = volumes_of(MOST_ENTRIES, "");
         assert_eq!((count(&whole, "volumes"), field(&whole, "truncated")), (Some(MOST_ENTRIES), None));
@@ -203,7 +237,7 @@ mod tests {
     #[test]
     fn processes_are_cut_at_their_number() {
         let processes = vec![vec!["1".to_owned(), "x".repeat(300)]; MOST_PROCESSES + 1];
-        let found = top(ContainerTopResponse { titles: Some(vec!["PID".to_owned()]), processes: Some(processes) });
+        let found = top(&json!({ "Titles": ["PID"], "Processes": processes }));
         assert_eq!((count(&found, "processes"), field(&found, "truncated")), (Some(500), Some(&true.into())));
         assert!(size(&found) < MOST_BYTES);
     }
@@ -211,8 +245,8 @@ mod tests {
     // DM16
     #[test]
     fn what_the_engine_has_not_counted_is_absent() {
-        let image = |containers| ImageSummary { size: 5, containers, ..ImageSummary::default() };
-        let found = images(vec![image(-1), image(0), image(2)]);
+        let image = |containers: i64| json!({ "Size": 5, "Containers": containers });
+        let found = images(&[image(-1), image(0), image(2)]);
         let entries = field(&found, "images").unwrap().as_array().unwrap();
         let in_use: Vec<_> = entries.iter().map(|entry| field(entry, "in_use").cloned()).collect();
         assert_eq!(in_use, [None, Some(false.into()), Some(true.into())]);

@@ -15,13 +15,11 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::errors::Error;
-use bollard::query_parameters::InspectContainerOptions;
 use bytes::{Buf, Bytes};
 use futures_util::{FutureExt, Stream, StreamExt};
 use radar_wire::container::ContainerId;
 
-use super::super::moment;
+use super::super::{asking, moment};
 use super::call::{LATER, within};
 use super::running::Teller;
 use super::{ActError, Done, Piece};
@@ -53,11 +51,10 @@ pub(super) async fn tell(
     teller: &Teller,
 ) -> Result<Done, ActError> {
     let docker = docker.with_timeout(time_out.saturating_add(LATER));
-    let id = wanted.id.to_string();
-    let asked = async { Ok(docker.inspect_container(&id, None::<InspectContainerOptions>).await?) };
-    let terminal = within(time_out, asked).await?.config.and_then(|config| config.tty).unwrap_or(false);
+    let asked = async { Ok(asking::get(&docker, &format!("/containers/{}/json", wanted.id)).await?) };
+    let terminal = within(time_out, asked).await?["Config"]["Tty"] == true;
     let docker = if wanted.follow { docker.with_timeout(FOR_EVER) } else { docker };
-    let mut log = pin!(open(docker, &id, &wanted));
+    let mut log = pin!(asking::stream(&docker, &path(&wanted)));
     let mut frames = Frames::new(terminal, wanted.timestamps);
     let mut bytes = Bytes::new();
     loop {
@@ -105,33 +102,21 @@ async fn at_once<S: Stream>(mut log: Pin<&mut S>) -> Option<Option<S::Item>> {
     }
 }
 
-/// The log's bytes, by the one request of the client that hands on an answer's bytes as they are, turned into the one
-/// for a log before it is sent. Dropping it closes the connection.
-fn open(docker: Docker, id: &str, wanted: &Wanted) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
-    let query = query(wanted);
-    let docker = docker.with_request_modifier(move |mut request| {
-        let uri = request.uri().to_string().replacen("/export", &query, 1);
-        // What is no address is no request.
-        *request.uri_mut() = uri.parse().unwrap_or_default();
-        request
-    });
-    docker.export_container(id)
-}
-
-fn query(wanted: &Wanted) -> String {
-    let Wanted { tail, since, until, timestamps, follow, .. } = *wanted;
-    let mut query = format!("/logs?stdout=true&stderr=true&timestamps={timestamps}&follow={follow}&tail=");
+fn path(wanted: &Wanted) -> String {
+    let Wanted { id, tail, since, until, timestamps, follow } = *wanted;
+    let mut path =
+        format!("/containers/{id}/logs?stdout=true&stderr=true&timestamps={timestamps}&follow={follow}&tail=");
     match tail {
-        Some(lines) => query.push_str(&lines.to_string()),
-        None => query.push_str("all"),
+        Some(lines) => path.push_str(&lines.to_string()),
+        None => path.push_str("all"),
     }
     for (name, time) in [("&since=", since), ("&until=", until)] {
         if let Some(time) = time {
-            query.push_str(name);
-            query.push_str(&moment::since(time.saturating_mul(1_000_000)));
+            path.push_str(name);
+            path.push_str(&moment::since(time.saturating_mul(1_000_000)));
         }
     }
-    query
+    path
 }
 
 #[cfg(test)]
@@ -143,11 +128,14 @@ mod tests {
     fn what_is_wanted_goes_to_the_engine_with_milliseconds() {
         let id = ContainerId::new([1; 32]);
         let all = Wanted { id, tail: None, since: None, until: None, timestamps: false, follow: true };
-        assert_eq!(query(&all), "/logs?stdout=true&stderr=true&timestamps=false&follow=true&tail=all");
+        assert_eq!(
+            path(&all),
+            format!("/containers/{id}/logs?stdout=true&stderr=true&timestamps=false&follow=true&tail=all")
+        );
         let (since, until) = (Some(1_795_000_000_007), Some(-1));
         let some = Wanted { id, tail: Some(0), since, until, timestamps: true, follow: false };
-        let expect = "/logs?stdout=true&stderr=true&timestamps=true&follow=false&tail=0&since=1795000000.007000000\
+        let expect = "?stdout=true&stderr=true&timestamps=true&follow=false&tail=0&since=1795000000.007000000\
                       &until=0.000000000";
-        assert_eq!(query(&some), expect);
+        assert!(path(&some).ends_with(expect));
     }
 }

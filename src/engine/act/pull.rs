@@ -6,14 +6,16 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
-use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptions;
 use futures_util::StreamExt;
 use radar_link::time::Clock;
 use radar_wire::image::ImageName;
+use serde_json::Value;
 
 use super::call::{LATER, within};
-use super::found::{map, text};
+use super::document;
+use super::found::{map, shown, text, texts};
 use super::layers::Layers;
 use super::running::Teller;
 use super::{ActError, ActErrorKind, Done, Piece};
@@ -36,15 +38,15 @@ pub(super) async fn pull(
     let docker = docker.clone().with_timeout(silence.saturating_add(LATER));
     let before = within(silence, there(&docker, image)).await?;
     let digest = within(LONGEST, transfer(&docker, image, silence, login, teller)).await?;
-    let after = within(silence, async { Ok(docker.inspect_image(image).await?) }).await?;
+    let after = within(silence, async { Ok(document::image(&docker, image).await?) }).await?;
     let digest = digest.or_else(|| digest_of(image, &after));
-    let changed = before.is_none_or(|before| before.id != after.id);
-    let found = map([("image", after.id.as_deref().map(text)), ("digest", digest.as_deref().map(text))]);
+    let changed = before.is_none_or(|before| before["Id"] != after["Id"]);
+    let found = map([("image", shown(&after["Id"])), ("digest", digest.as_deref().map(text))]);
     Ok(Done { changed, result: Some(found) })
 }
 
-async fn there(docker: &Docker, image: &str) -> Result<Option<ImageInspect>, ActError> {
-    match docker.inspect_image(image).await {
+async fn there(docker: &Docker, image: &str) -> Result<Option<Value>, ActError> {
+    match document::image(docker, image).await {
         Ok(found) => Ok(Some(found)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -105,10 +107,9 @@ fn read(line: &CreateImageInfo, layers: &mut Layers, digest: &mut Option<String>
 }
 
 /// The digest under which the registry has the image.
-fn digest_of(name: &str, image: &ImageInspect) -> Option<String> {
+fn digest_of(name: &str, image: &Value) -> Option<String> {
     let own = ImageName::parse(name)?.image;
-    let digests = image.repo_digests.iter().flatten();
-    digests
+    texts(&image["RepoDigests"])
         .filter_map(|digest| digest.split_once('@'))
         .find(|(name, _)| *name == own)
         .map(|(_, digest)| digest.to_owned())
@@ -188,10 +189,7 @@ mod tests {
     // DM12
     #[test]
     fn the_digest_is_that_of_the_name() {
-        let image = ImageInspect {
-            repo_digests: Some(vec!["b/x@sha256:1".to_owned(), "r:5000/x@sha256:2".to_owned()]),
-            ..ImageInspect::default()
-        };
+        let image = serde_json::json!({ "RepoDigests": ["b/x@sha256:1", "r:5000/x@sha256:2"] });
         assert_eq!(digest_of("r:5000/x:1", &image).as_deref(), Some("sha256:2"));
         assert_eq!(digest_of("x:1", &image), None);
     }

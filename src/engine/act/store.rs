@@ -1,22 +1,18 @@
 //! What containers are made from and share: images, networks and volumes are removed, made and cleared away.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ImageDeleteResponseItem, NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{
-    InspectContainerOptions, ListNetworksOptions, ListVolumesOptions, PruneImagesOptions, PruneNetworksOptions,
-    PruneVolumesOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
-};
 use ciborium::Value;
 use radar_wire::command::Prunable;
 use radar_wire::container::ContainerId;
+use serde_json::{Value as Json, json};
 
+use super::super::asking::{self, escaped};
 use super::super::record::cut_to;
 use super::call::{LONGEST_TEXT, done};
-use super::found::{MOST_ENTRIES, bounded, map, text};
+use super::found::{MOST_ENTRIES, bounded, map, shown, text, texts};
 use super::{ActError, ActErrorKind, Done};
 
 /// How long what removes much may take: an image of many layers keeps a slow card busy for minutes.
@@ -28,12 +24,9 @@ const MOST_LEFT: usize = 100;
 /// The version of the API from which on volumes with a name are pruned only where that is asked for.
 const ANONYMOUS_ONLY: (usize, usize) = (1, 42);
 
-type Filters = Option<HashMap<String, Vec<String>>>;
-
 pub(super) async fn remove_image(docker: &Docker, image: &str, force: bool) -> Result<Done, ActError> {
-    let options = RemoveImageOptions { force, ..RemoveImageOptions::default() };
-    let items = docker.remove_image(image, Some(options), None).await?;
-    Ok(removed(items.into_iter().flat_map(names), None))
+    let items = asking::delete(docker, &format!("/images/{}?force={force}", escaped(image))).await?;
+    Ok(removed(names(&items), &Json::Null))
 }
 
 pub(super) async fn create_network(
@@ -43,24 +36,21 @@ pub(super) async fn create_network(
     internal: bool,
 ) -> Result<Done, ActError> {
     // Engines before API 1.44 make two of the same name.
-    let options = ListNetworksOptions { filters: filter("name", network) };
-    let same = docker.list_networks(Some(options)).await?;
-    if same.iter().any(|other| other.name.as_deref() == Some(network)) {
+    let same = asking::list(docker, &filtered("/networks", "name", network)).await?;
+    if same.iter().any(|other| other["Name"] == network) {
         let text = format!("network with name {network} already exists");
         return Err(ActError { kind: ActErrorKind::Conflict, text: text.into() });
     }
-    let request = NetworkCreateRequest {
-        name: network.to_owned(),
-        driver: driver.map(Into::into),
-        internal: Some(internal),
-        ..NetworkCreateRequest::default()
-    };
-    let created = docker.create_network(request).await?;
-    Ok(Done { changed: true, result: Some(map([("id", Some(text(&created.id)))])) })
+    let mut request = json!({ "Name": network, "Internal": internal });
+    if let Some(driver) = driver {
+        request["Driver"] = (*driver).into();
+    }
+    let created = asking::post(docker, "/networks/create", Some(&request)).await?;
+    Ok(Done { changed: true, result: Some(map([("id", shown(&created["Id"]))])) })
 }
 
 pub(super) async fn remove_network(docker: &Docker, network: &str) -> Result<Done, ActError> {
-    docker.remove_network(network).await.map_err(|error| match error {
+    asking::delete(docker, &format!("/networks/{}", escaped(network))).await.map_err(|error| match error {
         // Older engines forbid this with the status for what is built in.
         Error::DockerResponseServerError { status_code: 403, message } if message.contains("active endpoints") => {
             Error::DockerResponseServerError { status_code: 409, message }
@@ -71,20 +61,22 @@ pub(super) async fn remove_network(docker: &Docker, network: &str) -> Result<Don
 }
 
 pub(super) async fn create_volume(docker: &Docker, volume: &str, driver: Option<Box<str>>) -> Result<Done, ActError> {
-    let changed = match docker.inspect_volume(volume).await {
+    let changed = match asking::get(docker, &format!("/volumes/{}", escaped(volume))).await {
         Ok(_) => false,
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => true,
         Err(error) => return Err(error.into()),
     };
-    let driver = driver.map(Into::into);
     // One that is there with another driver is a conflict, which the engine finds.
-    let request = VolumeCreateRequest { name: Some(volume.to_owned()), driver, ..VolumeCreateRequest::default() };
-    docker.create_volume(request).await?;
+    let mut request = json!({ "Name": volume });
+    if let Some(driver) = driver {
+        request["Driver"] = (*driver).into();
+    }
+    asking::post(docker, "/volumes/create", Some(&request)).await?;
     Ok(done(changed))
 }
 
 pub(super) async fn remove_volume(docker: &Docker, volume: &str) -> Result<Done, ActError> {
-    docker.remove_volume(volume, None::<RemoveVolumeOptions>).await?;
+    asking::delete(docker, &format!("/volumes/{}", escaped(volume))).await?;
     Ok(done(true))
 }
 
@@ -92,17 +84,17 @@ pub(super) async fn remove_volume(docker: &Docker, volume: &str) -> Result<Done,
 pub(super) async fn remove_stopped(docker: &Docker, ids: Vec<ContainerId>) -> Result<Done, ActError> {
     let (mut gone, mut left, mut freed) = (Vec::new(), Vec::new(), 0);
     for id in ids {
-        let id = id.to_string();
-        let known = match docker.inspect_container(&id, Some(InspectContainerOptions { size: true })).await {
+        let known = match asking::get(docker, &format!("/containers/{id}/json?size=true")).await {
             Ok(known) => known,
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => continue,
             Err(error) => return Err(after(&gone, error)),
         };
-        let name = known.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned();
-        match docker.remove_container(&id, None::<RemoveContainerOptions>).await {
-            Ok(()) => {
+        let name =
+            known["Name"].as_str().map_or_else(|| id.to_string(), |name| name.trim_start_matches('/').to_owned());
+        match asking::delete(docker, &format!("/containers/{id}")).await {
+            Ok(_) => {
                 gone.push(name);
-                freed += known.size_rw.unwrap_or(0);
+                freed += known["SizeRw"].as_u64().unwrap_or(0);
             }
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
             Err(Error::DockerResponseServerError { message, .. }) => {
@@ -111,7 +103,7 @@ pub(super) async fn remove_stopped(docker: &Docker, ids: Vec<ContainerId>) -> Re
             Err(error) => return Err(after(&gone, error)),
         }
     }
-    let mut done = removed(gone.into_iter(), Some(freed));
+    let mut done = removed(gone.iter().map(String::as_str), &freed.into());
     if let Some(Value::Map(fields)) = done.result.as_mut().filter(|_| !left.is_empty()) {
         fields.push(("left".into(), bounded(left.into_iter(), MOST_LEFT).0));
     }
@@ -130,66 +122,66 @@ fn after(gone: &[String], error: Error) -> ActError {
 
 pub(super) async fn prune(docker: &Docker, what: Prunable, all: bool) -> Result<Done, ActError> {
     match what {
-        Prunable::Containers => Ok(removed(std::iter::empty(), None)),
+        Prunable::Containers => Ok(removed(std::iter::empty(), &Json::Null)),
         Prunable::Images => {
             let dangling = if all { "false" } else { "true" };
-            let options = PruneImagesOptions { filters: filter("dangling", dangling) };
-            let answer = docker.prune_images(Some(options)).await?;
-            let names = answer.images_deleted.unwrap_or_default().into_iter().flat_map(names);
-            Ok(removed(names, answer.space_reclaimed))
+            let answer = asking::post(docker, &filtered("/images/prune", "dangling", dangling), None).await?;
+            Ok(removed(names(&answer["ImagesDeleted"]), &answer["SpaceReclaimed"]))
         }
         Prunable::Networks => {
-            let answer = docker.prune_networks(None::<PruneNetworksOptions>).await?;
-            Ok(removed(answer.networks_deleted.unwrap_or_default().into_iter(), None))
+            let answer = asking::post(docker, "/networks/prune", None).await?;
+            Ok(removed(texts(&answer["NetworksDeleted"]), &Json::Null))
         }
         Prunable::Volumes => {
             let version = docker.client_version();
             let tells_apart = (version.major_version, version.minor_version) >= ANONYMOUS_ONLY;
-            if !all && !tells_apart {
-                return prune_anonymous(docker).await;
-            }
-            let options =
-                PruneVolumesOptions { filters: if all && tells_apart { filter("all", "true") } else { None } };
-            let answer = docker.prune_volumes(Some(options)).await?;
-            Ok(removed(answer.volumes_deleted.unwrap_or_default().into_iter(), answer.space_reclaimed))
+            let path = match (all, tells_apart) {
+                (false, false) => return prune_anonymous(docker).await,
+                (true, true) => &filtered("/volumes/prune", "all", "true"),
+                _ => "/volumes/prune",
+            };
+            let answer = asking::post(docker, path, None).await?;
+            Ok(removed(texts(&answer["VolumesDeleted"]), &answer["SpaceReclaimed"]))
         }
     }
 }
 
 /// An older engine would remove those with a name too. What nobody gave a name has one of 64 hexadecimal digits.
 async fn prune_anonymous(docker: &Docker) -> Result<Done, ActError> {
-    let options = ListVolumesOptions { filters: filter("dangling", "true") };
-    let unused = docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default();
+    let unused = asking::get(docker, &filtered("/volumes", "dangling", "true")).await?;
+    let unused = unused["Volumes"].as_array().into_iter().flatten().filter_map(|volume| volume["Name"].as_str());
     let mut gone = Vec::new();
-    for volume in unused.into_iter().map(|volume| volume.name).filter(|name| is_anonymous(name)) {
-        match docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await {
-            Ok(()) => gone.push(volume),
+    for volume in unused.filter(|name| is_anonymous(name)) {
+        match asking::delete(docker, &format!("/volumes/{volume}")).await {
+            Ok(_) => gone.push(volume.to_owned()),
             // Somebody was faster, or uses it by now.
             Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
             Err(error) => return Err(after(&gone, error)),
         }
     }
-    Ok(removed(gone.into_iter(), None))
+    Ok(removed(gone.iter().map(String::as_str), &Json::Null))
 }
 
 fn is_anonymous(volume: &str) -> bool {
     volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn names(item: ImageDeleteResponseItem) -> impl Iterator<Item = String> {
-    item.untagged.into_iter().chain(item.deleted)
+/// The names and ids of removed images.
+fn names(items: &Json) -> impl Iterator<Item = &str> {
+    let items = items.as_array().into_iter().flatten();
+    items.flat_map(|item| [&item["Untagged"], &item["Deleted"]]).filter_map(Json::as_str)
 }
 
-fn removed(names: impl Iterator<Item = String>, freed: Option<i64>) -> Done {
-    let mut names = names.map(|name| text(&name)).peekable();
+fn removed<'a>(names: impl Iterator<Item = &'a str>, freed: &Json) -> Done {
+    let mut names = names.map(text).peekable();
     let changed = names.peek().is_some();
     let (removed, cut) = bounded(names, MOST_ENTRIES);
-    let freed = freed.filter(|bytes| *bytes >= 0).map(Value::from);
+    let freed = freed.as_u64().map(Value::from);
     Done { changed, result: Some(map([("removed", Some(removed)), ("truncated", cut), ("freed", freed)])) }
 }
 
-fn filter(name: &str, value: &str) -> Filters {
-    Some(HashMap::from([(name.to_owned(), vec![value.to_owned()])]))
+fn filtered(path: &str, name: &str, value: &str) -> String {
+    format!("{path}?filters={}", escaped(&json!({ name: [value] }).to_string()))
 }
 
 #[cfg(test)]
@@ -213,9 +205,10 @@ mod tests {
     // DM16
     #[test]
     fn what_was_removed_is_told_and_bounded() {
-        let none = removed(std::iter::empty(), Some(0));
+        let none = removed(std::iter::empty(), &0.into());
         assert!(!none.changed);
-        let many = removed((0..2000).map(|number| number.to_string()), Some(7));
+        let many: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+        let many = removed(many.iter().map(String::as_str), &7.into());
         assert!(many.changed);
         let fields = many.result.unwrap().into_map().unwrap();
         let field =

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerBlkioStatEntry, ContainerMemoryStats, ContainerStatsResponse};
-use bollard::query_parameters::StatsOptions;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use radar_link::time::utc;
 use radar_wire::container::ContainerId;
 use radar_wire::stats::{ContainerUsage, Usage};
+use serde_json::Value;
 
+use super::super::asking;
 use super::call::{LATER, done, within};
 use super::running::Teller;
 use super::{ActError, Done, Piece};
@@ -41,65 +41,68 @@ pub(super) async fn sample(
 
 /// None for one that has ended.
 async fn one(docker: &Docker, id: ContainerId) -> Result<Option<ContainerUsage>, ActError> {
-    let options = StatsOptions { stream: false, one_shot: true };
-    let name = id.to_string();
-    let mut answers = docker.stats(&name, Some(options));
-    match tokio::time::timeout(ONE, answers.next()).await {
-        Ok(Some(Ok(answer))) => Ok(read(id, &answer)),
-        Ok(None | Some(Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }))) => Ok(None),
+    let path = format!("/containers/{id}/stats?stream=false&one-shot=true");
+    match tokio::time::timeout(ONE, asking::get(docker, &path)).await {
+        Ok(Ok(answer)) => Ok(read(id, &answer)),
+        Ok(Err(Error::DockerResponseServerError { status_code: 404 | 409, .. })) => Ok(None),
         // It runs, and the engine cannot tell what it uses.
-        Err(_) | Ok(Some(Err(Error::DockerResponseServerError { .. }))) => {
+        Err(_) | Ok(Err(Error::DockerResponseServerError { .. })) => {
             Ok(Some(ContainerUsage { id, time: None, usage: Usage::default() }))
         }
-        Ok(Some(Err(error))) => Err(error.into()),
+        // Of one that ends meanwhile nothing may be said.
+        Ok(Err(Error::JsonSerdeError { .. })) => Ok(None),
+        Ok(Err(error)) => Err(error.into()),
     }
 }
 
 /// None for the empty answer about a container that does not run.
-fn read(id: ContainerId, answer: &ContainerStatsResponse) -> Option<ContainerUsage> {
-    let time = answer.read.as_deref().and_then(utc::nanoseconds)?;
+fn read(id: ContainerId, answer: &Value) -> Option<ContainerUsage> {
+    let time = answer["read"].as_str().and_then(utc::nanoseconds)?;
     Some(ContainerUsage { id, time: Some(time), usage: usage(answer) })
 }
 
-fn usage(answer: &ContainerStatsResponse) -> Usage {
-    let counted = |number: Option<u64>| number.filter(|number| *number > 0);
-    let (memory, memory_limit) = memory(answer.memory_stats.as_ref());
-    let blocks = answer.blkio_stats.as_ref().and_then(|stats| stats.io_service_bytes_recursive.as_deref());
-    let networks = answer.networks.as_ref().filter(|networks| !networks.is_empty());
-    let network = |of: fn(&bollard::models::ContainerNetworkStats) -> Option<u64>| {
+fn usage(answer: &Value) -> Usage {
+    let (memory, memory_limit) = memory(&answer["memory_stats"]);
+    let blocks = answer["blkio_stats"]["io_service_bytes_recursive"].as_array().map(Vec::as_slice);
+    let networks = answer["networks"].as_object().filter(|networks| !networks.is_empty());
+    let network = |direction: &str| {
+        let of = |network: &Value| network[direction].as_u64();
         networks.map(|networks| networks.values().filter_map(of).fold(0, u64::saturating_add))
     };
     Usage {
-        cpu: counted(answer.cpu_stats.as_ref().and_then(|stats| stats.cpu_usage.as_ref()?.total_usage)),
+        cpu: counted(&answer["cpu_stats"]["cpu_usage"]["total_usage"]),
         memory,
         memory_limit,
-        received: network(|stats| stats.rx_bytes),
-        sent: network(|stats| stats.tx_bytes),
+        received: network("rx_bytes"),
+        sent: network("tx_bytes"),
         read: bytes(blocks, 'r'),
         written: bytes(blocks, 'w'),
-        pids: counted(answer.pids_stats.as_ref().and_then(|stats| stats.current)),
+        pids: counted(&answer["pids_stats"]["current"]),
     }
+}
+
+fn counted(number: &Value) -> Option<u64> {
+    number.as_u64().filter(|number| *number > 0)
 }
 
 /// The memory that is used without the page cache that can be dropped, by the rule of Docker's command line, and what
 /// can be used.
-fn memory(stats: Option<&ContainerMemoryStats>) -> (Option<u64>, Option<u64>) {
-    let Some(stats) = stats else { return (None, None) };
-    let Some(used) = stats.usage.filter(|used| *used > 0) else { return (None, None) };
-    let known = |name: &str| stats.stats.as_ref().and_then(|stats| stats.get(name)).copied();
-    let below = |cache: &u64| *cache < used;
+fn memory(stats: &Value) -> (Option<u64>, Option<u64>) {
+    let Some(used) = counted(&stats["usage"]) else { return (None, None) };
+    let known = |name: &str| stats["stats"][name].as_u64().filter(|cache| *cache < used);
     // The first name is that of version 1 of the control groups, which have the second too.
-    let cache = known("total_inactive_file").filter(below).or_else(|| known("inactive_file").filter(below));
-    (Some(used - cache.unwrap_or(0)), stats.limit.filter(|limit| *limit > 0))
+    let cache = known("total_inactive_file").or_else(|| known("inactive_file"));
+    (Some(used - cache.unwrap_or(0)), counted(&stats["limit"]))
 }
 
 /// The bytes of one direction; absent where nothing is counted for any device.
-fn bytes(entries: Option<&[ContainerBlkioStatEntry]>, direction: char) -> Option<u64> {
+fn bytes(entries: Option<&[Value]>, direction: char) -> Option<u64> {
     let entries = entries.filter(|entries| !entries.is_empty())?;
-    let of = |entry: &&ContainerBlkioStatEntry| {
-        entry.op.as_deref().is_some_and(|op| op.starts_with([direction, direction.to_ascii_uppercase()]))
+    let of = |entry: &&Value| {
+        entry["op"].as_str().is_some_and(|op| op.starts_with([direction, direction.to_ascii_uppercase()]))
     };
-    Some(entries.iter().filter(of).filter_map(|entry| entry.value).fold(0, u64::saturating_add))
+    let values = entries.iter().filter(of).filter_map(|entry| entry["value"].as_u64());
+    Some(values.fold(0, u64::saturating_add))
 }
 
 #[cfg(test)]
