@@ -108,7 +108,8 @@ impl Progress {
             let text = format!("{step}/{of} {}", crate::text::plain(what));
             return Some(Self { position: step.saturating_sub(1), length: of, text });
         }
-        let (layers, done) = (number("layers")?, number("done")?);
+        // Before it is known how many there are, nothing is known.
+        let (layers, done) = (number("layers").filter(|layers| *layers > 0)?, number("done")?);
         let text = format!("{done} of {layers} layers");
         Some(match (number("current"), number("total")) {
             (Some(current), Some(total @ 1..)) => Self { position: current.min(total), length: total, text },
@@ -159,6 +160,7 @@ mod tests {
             (json!({"layers": 5, "done": 2, "current": 10, "total": 40}), Some((10, 40, "2 of 5 layers"))),
             (json!({"layers": 5, "done": 2, "current": 50, "total": 40}), Some((40, 40, "2 of 5 layers"))),
             (json!({"layers": 5, "done": 2, "current": 0, "total": 0}), Some((2, 5, "2 of 5 layers"))),
+            (json!({"layers": 0, "done": 0, "current": 0, "total": 0}), None),
             (json!({"something": 1}), None),
         ] {
             let news = News { result: Some(result.clone()), ..news("progress", None) };

@@ -18,7 +18,7 @@ const HEALTH: Duration = Duration::from_millis(200);
 
 /// An image that means an old one on a host and a newer one at its registry.
 pub(super) struct Aged {
-    registry: Registry,
+    _registry: Registry,
     pub(super) name: String,
     old: String,
 }
@@ -40,7 +40,7 @@ impl Aged {
         engine.make_image(&old, &["ENV VERSION=1", RUNS]).await?;
         engine.make_image(&new, &["ENV VERSION=2", newer]).await?;
         let name = registry.push(engine, &new, "app:latest").await?;
-        let aged = Self { registry, name, old };
+        let aged = Self { _registry: registry, name, old };
         aged.age(engine).await?;
         Ok(aged)
     }
@@ -140,13 +140,4 @@ async fn an_image_that_does_not_work_gives_its_place_back() -> Result<()> {
     let row = &stage.audit("pi", "update", &name).await?[0];
     ensure!(row["reason"].as_str().is_some_and(|why| why.starts_with("rolled-back: unhealthy: ")), "{row}");
     Ok(())
-}
-
-impl Drop for Aged {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // Shown where one looks when a test fails.
-            drop(std::io::Write::write_all(&mut std::io::stderr(), self.registry.tail().as_bytes()));
-        }
-    }
 }
