@@ -8,50 +8,44 @@
 //! ([`streaming`]).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use radar_link::jws::{self, PublicKey, VerifyError};
+use radar_link::jws::{self, VerifyError};
 use radar_link::time::Now;
 use radar_wire::command::{Claims, Command, MAX_COMMAND, Outcome, Progress};
 use radar_wire::container::{ContainerId, Record};
-use radar_wire::stats::Stats;
 use radar_wire::status::EngineFacts;
 use radar_wire::topic::AgentId;
 
-use super::presence::Abilities;
 use super::pulls::Pulls;
 use super::sampling::Sampling;
 use super::streams::Streams;
-use super::takeover::TakeOver;
 use super::trial::Settled;
 use super::update::Updates;
 use super::update::journal::Journal as UpdateJournal;
 use crate::engine::act::{Act, ActError, Done};
-use crate::release;
 
+mod effect;
 pub mod journal;
 mod meanwhile;
 pub(super) mod named;
+mod outcomes;
 pub mod policy;
 pub mod renewal;
+mod rules;
 mod streaming;
 mod target;
 mod task;
 mod updating;
 
+pub(super) use effect::Effect;
 use journal::Journal;
-use policy::Policy;
-use renewal::{Releases, Renewal};
+use outcomes::Outcomes;
+use renewal::Renewal;
+pub use rules::Rules;
+use rules::{SKEW, check_times, is_name};
 use target::Target;
 use task::Task;
-
-/// How far the bridge's clock and ours may be apart, in seconds.
-const SKEW: i64 = 30;
-/// The longest time for which a command is valid, in seconds.
-const LONGEST: i64 = 5 * 60;
-/// A host whose clock says less was started without one: the beginning of 2023, in seconds since 1970.
-const NO_CLOCK: i64 = 1_672_531_200;
 
 /// How many commands are done at once, how many wait for one container, and how many wait in all.
 const AT_ONCE: usize = 8;
@@ -61,76 +55,11 @@ const WAITING: usize = 64;
 /// How many pulls are done at once, so that other commands find room beside them.
 const PULLS: usize = 3;
 
-/// How many outcomes wait for the broker; over it the oldest that is no end goes first.
-const OUTCOMES: usize = 512;
-
 /// How long the engine may take for one step.
 pub const STEP: Duration = Duration::from_secs(60);
 
 /// How often messages that are no command of ours are said.
 const COMPLAIN: Duration = Duration::from_secs(60);
-
-/// What the operator has set.
-#[derive(Debug, Clone, Default)]
-pub struct Rules {
-    /// Who may sign commands; without a key none is taken.
-    pub keys: Vec<PublicKey>,
-    /// What may be asked for.
-    pub policy: Policy,
-    /// The container that the agent itself runs in: the beginning of its id.
-    pub own: Option<Box<str>>,
-    /// What the agent itself may be replaced by.
-    pub releases: Releases,
-}
-
-impl Rules {
-    /// What the status says of it. Without a key, or without a disk to note commands on before they are done, none is
-    /// taken.
-    #[must_use]
-    pub fn abilities(&self, on_disk: bool) -> Abilities {
-        let listens = !self.keys.is_empty() && on_disk;
-        Abilities::new(self.policy.words().filter(|_| listens).map(Into::into).collect())
-    }
-
-    fn is_own(&self, id: &ContainerId) -> bool {
-        self.own.as_deref().is_some_and(|own| id.to_string().starts_with(own))
-    }
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Effect {
-    /// Write the journal, and say so to [`Commands::handle_written`].
-    Write(Vec<u8>),
-    /// Write the journal of updates, and say so to [`Commands::handle_updates_written`].
-    WriteUpdates(Vec<u8>),
-    /// Have the engine do this, and hand its answer to [`Commands::handle_acted`].
-    Act { ticket: u64, act: Act },
-    /// Let an act tell more.
-    More { ticket: u64 },
-    /// End an act before its time.
-    Cancel { ticket: u64 },
-    /// Read what the host uses for [`Commands::handle_host`], and have the engine read what its containers use.
-    Sample { ticket: u64 },
-    /// Publish this sample.
-    Sampled(Stats),
-    /// Fetch a new version of the agent, and hand what comes of it to [`Commands::handle_fetched`].
-    Fetch(release::Order),
-    /// Pull an image for the agent's own container, likewise.
-    FetchImage { image: Box<str>, own: ContainerId },
-    /// Remove the file of a new version that is not tried after all, and the note of it.
-    Discard(Option<PathBuf>),
-    /// The same as the next, for a helper.
-    WriteTakeOver(Vec<u8>),
-    /// Start a helper that replaces the agent's container; [`Commands::handle_stayed`] when it does not.
-    HandOver(Box<TakeOver>),
-    /// Write the note of a trial, and say so to [`Commands::handle_noted`].
-    WriteNote(Vec<u8>),
-    /// So many messages were no commands of anybody who may ask, the last for this reason.
-    Ignored { messages: u64, reason: String },
-    /// A command was accepted or refused; for the log.
-    Told { who: String, what: String, state: Progress, reason: Option<Box<str>> },
-}
 
 /// A command that was accepted.
 #[derive(Debug)]
@@ -163,9 +92,7 @@ pub(super) struct Commands {
     sampling: Sampling,
     /// The engine is Podman.
     podman: bool,
-    /// What the broker is to be told, in order; the number names it while it is under way.
-    outcomes: VecDeque<(u64, bool, Outcome)>,
-    numbers: u64,
+    outcomes: Outcomes,
     ignored: u64,
     complain: Duration,
     effects: VecDeque<Effect>,
@@ -199,8 +126,7 @@ impl Commands {
             pulls: Pulls::default(),
             sampling: Sampling::new(None),
             podman: false,
-            outcomes: VecDeque::new(),
-            numbers: 0,
+            outcomes: Outcomes::default(),
             ignored: 0,
             complain: Duration::ZERO,
             effects: VecDeque::new(),
@@ -212,7 +138,7 @@ impl Commands {
         if let Some(settled) = settled {
             commands.settle(settled, now);
         }
-        let told: Vec<_> = commands.outcomes.iter().map(|(_, _, outcome)| outcome.jti.clone()).collect();
+        let told: Vec<_> = commands.outcomes.iter().map(|outcome| outcome.jti.clone()).collect();
         let open = |jti: &str| !commands.is_on_trial(jti) && !told.iter().any(|one| &**one == jti);
         let left: Vec<_> = commands.journal.entries().filter(|(jti, entry)| !entry.told && open(jti)).collect();
         let left: Vec<(Box<str>, Option<Outcome>)> =
@@ -267,7 +193,7 @@ impl Commands {
         }
         if let Some(entry) = self.journal.get(&claims.jti) {
             // Once more by the broker, or by somebody else: it is not done again.
-            if let Some(outcome) = entry.outcome.clone().filter(|_| !self.is_waiting_to_be_told(&claims.jti)) {
+            if let Some(outcome) = entry.outcome.clone().filter(|_| !self.outcomes.has(&claims.jti)) {
                 self.tell(outcome);
             }
             return;
@@ -374,18 +300,6 @@ impl Commands {
         self.work(now);
     }
 
-    fn tell_noted(&mut self, jti: &str, result: &Result<(), String>, now: Now) {
-        let (state, reason) = match result {
-            Ok(()) => (Progress::Accepted, None),
-            Err(error) => {
-                self.journal.remove(jti);
-                let why = format!("storage: it could not be noted before it is done: {error}");
-                (Progress::Refused, Some(why.into_boxed_str()))
-            }
-        };
-        self.tell(Outcome { jti: jti.into(), at: now.wall, state, reason, result: None });
-    }
-
     /// How the engine's work went.
     pub(super) fn handle_acted(&mut self, ticket: u64, result: Result<Done, ActError>, now: Now) {
         if self.streams.handle_acted(ticket, &result) || self.sampling.handle_ended(ticket, now.mono) {
@@ -406,45 +320,10 @@ impl Commands {
         self.work(now);
     }
 
-    /// The next outcome for the broker, with a number that comes back when it has been taken.
-    pub(super) fn next_outcome(&mut self) -> Option<(u64, &Outcome)> {
-        let (number, under_way, outcome) = self.outcomes.iter_mut().find(|(_, under_way, _)| !*under_way)?;
-        *under_way = true;
-        Some((*number, outcome))
-    }
-
-    /// The broker, and behind it somebody, has it.
-    pub(super) fn handle_taken(&mut self, number: u64) {
-        let Some(at) = self.outcomes.iter().position(|(one, ..)| *one == number) else { return };
-        let Some((_, _, outcome)) = self.outcomes.remove(at) else { return };
-        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.as_ref() == Some(&outcome))
-        {
-            entry.told = true;
-            self.unwritten = true;
-        }
-    }
-
-    /// It is larger than the broker takes: what it found is left away.
-    pub(super) fn handle_too_large(&mut self, number: u64, why: &str) {
-        let Some((.., outcome)) = self.outcomes.iter_mut().find(|(one, ..)| *one == number) else { return };
-        outcome.result = None;
-        outcome.reason = Some(format!("too-large: {why}").into());
-        let outcome = outcome.clone();
-        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.is_some()) {
-            entry.outcome = Some(outcome);
-        }
-        self.handle_not_taken(number);
-    }
-
-    /// It was not taken, and is told again.
-    pub(super) fn handle_not_taken(&mut self, number: u64) {
-        self.outcomes.iter_mut().filter(|(one, ..)| *one == number).for_each(|(_, under_way, _)| *under_way = false);
-    }
-
     /// The connection is gone, with all that was under way on it.
     pub(super) fn handle_away(&mut self, now: Now) {
         self.sampling.handle_away();
-        self.outcomes.iter_mut().for_each(|(_, under_way, _)| *under_way = false);
+        self.outcomes.give_all_back();
         self.streams.handle_away();
         self.follow_streams(now);
     }
@@ -501,32 +380,6 @@ impl Commands {
         self.effects.push_back(Effect::Act { ticket, act });
     }
 
-    fn end(&mut self, jti: &str, state: Progress, reason: Option<Box<str>>, result: Option<ciborium::Value>, now: Now) {
-        self.forget_progress(jti);
-        let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
-        if let Some(entry) = self.journal.get_mut(jti) {
-            entry.outcome = Some(outcome.clone());
-            self.unwritten = true;
-        }
-        self.tell(outcome);
-    }
-
-    fn tell(&mut self, outcome: Outcome) {
-        if self.outcomes.len() >= OUTCOMES {
-            let is_no_end = |(_, _, outcome): &(u64, bool, Outcome)| {
-                matches!(outcome.state, Progress::Accepted | Progress::Progress)
-            };
-            let at = self.outcomes.iter().position(is_no_end).unwrap_or(0);
-            self.outcomes.remove(at);
-        }
-        self.numbers += 1;
-        self.outcomes.push_back((self.numbers, false, outcome));
-    }
-
-    fn is_waiting_to_be_told(&self, jti: &str) -> bool {
-        self.outcomes.iter().any(|(_, _, outcome)| &*outcome.jti == jti)
-    }
-
     fn ignore(&mut self, reason: String, now: Now) {
         self.ignored += 1;
         if self.complain <= now.mono {
@@ -543,31 +396,6 @@ impl Commands {
         };
         self.effects.push_back(Effect::Told { who: claims.sub.clone(), what, state, reason });
     }
-}
-
-/// Whether a command is of now; all in seconds since 1970.
-fn check_times(claims: &Claims, now: i64) -> Result<(), String> {
-    let Claims { iat, exp, .. } = *claims;
-    let valid = exp.checked_sub(iat).filter(|valid| (1..=LONGEST).contains(valid));
-    if valid.is_none() {
-        return Err(format!("validity: a command is valid for 1 to {LONGEST} s"));
-    }
-    if now < NO_CLOCK {
-        return Err("clock: this host's clock is not set, so nobody can tell whether a command is of now".to_owned());
-    }
-    if iat > now.saturating_add(SKEW) {
-        let ahead = iat.saturating_sub(now);
-        return Err(format!("clock: it was issued {ahead} s from now by this host's clock; set one of the clocks"));
-    }
-    if now > exp.saturating_add(SKEW) {
-        let ago = now.saturating_sub(exp);
-        return Err(format!("expired: it ended to be valid {ago} s ago by this host's clock"));
-    }
-    Ok(())
-}
-
-fn is_name(jti: &str) -> bool {
-    (1..=64).contains(&jti.len()) && jti.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]

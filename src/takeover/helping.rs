@@ -9,10 +9,11 @@ use radar_wire::topic::{AgentId, Channel};
 use tokio::time::timeout;
 
 use super::{Hands, read, write};
+use crate::Settings;
 use crate::agent::takeover::{TakeOver, successor};
 use crate::agent::trial::Stage;
 use crate::engine::act::Act;
-use crate::{Settings, shell};
+use crate::shell::{beginning, directory};
 
 /// How long the helper may take to reach the broker, before anything has changed.
 const BROKER: Duration = Duration::from_secs(30);
@@ -25,7 +26,7 @@ const STEADY: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why the old one is there as before; it tells so itself.
 pub async fn take_over(settings: Settings) -> Result<(), String> {
-    let directory = shell::directory::path(settings.agent.data_dir.as_deref()).to_owned();
+    let directory = directory::path(settings.agent.data_dir.as_deref()).to_owned();
     let mut note =
         read(&directory).filter(|note| note.stage == Stage::Trying).ok_or("there is nothing to take over")?;
     let verdict = replace(&settings, &mut note, &directory).await;
@@ -36,7 +37,7 @@ pub async fn take_over(settings: Settings) -> Result<(), String> {
 }
 
 async fn replace(settings: &Settings, note: &mut TakeOver, directory: &std::path::Path) -> Result<(), String> {
-    let engine = shell::engine_settings(settings).map_err(|error| error.to_string())?;
+    let engine = beginning::engine_settings(settings).map_err(|error| error.to_string())?;
     let mut hands = match Hands::reach(engine).await {
         Ok(hands) => hands,
         Err(why) => {
@@ -106,7 +107,7 @@ fn agent_id(settings: &Settings) -> Result<AgentId, String> {
     if let Some(id) = &settings.agent.agent_id {
         return Ok(id.clone());
     }
-    let file = shell::directory::path(settings.agent.data_dir.as_deref()).join("id");
+    let file = directory::path(settings.agent.data_dir.as_deref()).join("id");
     let kept = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     kept.trim().parse().map_err(|_| format!("{} holds no agent id", file.display()))
 }
@@ -120,7 +121,7 @@ struct Witness {
 
 impl Witness {
     fn open(settings: &Settings, id: &AgentId) -> Result<Self, String> {
-        let client = format!("{}-take-over", shell::client_id(&settings.prefix, id));
+        let client = format!("{}-take-over", beginning::client_id(&settings.prefix, id));
         let mut session: mqtt::Settings = settings.broker.session(client);
         session.subscriptions = vec![settings.prefix.topic(id, &Channel::Status)];
         let session = Session::start(session, Box::new(|_| None)).map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use radar_wire::command::Outcome;
 use serde::{Deserialize, Serialize};
 
-use super::SKEW;
+use super::rules::SKEW;
 
 /// So many commands are remembered at most; each for the minutes in which it could be sent again.
 const MOST: usize = 1024;

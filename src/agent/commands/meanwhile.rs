@@ -99,15 +99,8 @@ impl Commands {
     fn tell_pull(&mut self, ticket: u64, pulled: Pulled, now: Now) {
         let own = self.working.get(&ticket).map(|(jti, _)| jti.clone());
         let Some(jti) = own.or_else(|| self.update_of(ticket)) else { return };
-        self.forget_progress(&jti);
+        self.outcomes.forget_progress(&jti);
         let (state, result) = (Progress::Progress, Some(pulls::result(pulled)));
         self.tell(Outcome { jti, at: now.wall, state, reason: None, result });
-    }
-
-    /// What is told next makes what waits to be told of a command's progress old.
-    pub(super) fn forget_progress(&mut self, jti: &str) {
-        self.outcomes.retain(|(_, under_way, outcome)| {
-            *under_way || outcome.state != Progress::Progress || &*outcome.jti != jti
-        });
     }
 }

@@ -6,7 +6,7 @@ use radar_link::jws::{Hasher, SigningKey, sign_digest};
 use radar_wire::command::Program;
 
 use super::*;
-use crate::agent::commands::renewal::Place;
+use crate::agent::commands::renewal::{Place, Releases};
 use crate::agent::takeover::TakeOver;
 use crate::agent::trial::{Note, Settled, Stage};
 

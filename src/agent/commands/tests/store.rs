@@ -163,7 +163,7 @@ fn a_pull_is_told_as_it_goes_on_and_only_the_newest_waits() {
         desk.tell(1, some(current));
         desk.wait(500);
     }
-    let waiting: Vec<_> = desk.commands.outcomes.iter().map(|(.., outcome)| outcome.result.clone()).collect();
+    let waiting: Vec<_> = desk.commands.outcomes.iter().map(|outcome| outcome.result.clone()).collect();
     assert_eq!(waiting, [Some(pulls::result(Pulled { layers: 2, done: 1, current: 9, total: 100 }))]);
     desk.told();
     desk.wait(29_499);
@@ -183,7 +183,7 @@ fn a_pull_that_brings_nothing_new_says_so_with_what_is_there() {
     let mut desk = Desk::new("all");
     desk.command(pull("app:1"));
     desk.done(1, Ok(Done { changed: false, result: Some("found".into()) }));
-    let (.., outcome) = desk.commands.outcomes.front().unwrap();
+    let outcome = desk.commands.outcomes.iter().next().unwrap();
     assert_eq!(outcome.result, Some("found".into()));
     assert_eq!(desk.told(), ["01-1 succeeded unchanged"]);
 }
