@@ -308,8 +308,8 @@ impl Commands {
         self.pulls.end(ticket);
         let Some((jti, _)) = self.working.remove(&ticket) else { return self.handle_updated(ticket, &result, now) };
         match result {
-            Ok(Done { changed, result }) => {
-                let unchanged = (!changed).then(|| "unchanged: it was so already".into());
+            Ok(Done { needed, result }) => {
+                let unchanged = (!needed).then(|| "unchanged: it was so already".into());
                 self.end(&jti, Progress::Succeeded, unchanged, result, now);
             }
             Err(ActError { kind, text }) => {

@@ -212,8 +212,8 @@ pub enum Act {
 /// An act that the engine has performed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Done {
-    /// Whether it made a difference; not for one that only asks, nor for a container that was so already.
-    pub changed: bool,
+    /// Whether there was something to do or to tell; not where it was so already.
+    pub needed: bool,
     /// What it found. A list that is cut has `truncated: true`; sizes are in bytes, times in milliseconds since 1970
     /// UTC.
     pub result: Option<Value>,

@@ -96,19 +96,19 @@ impl Actor {
     pub(crate) async fn changes(&mut self, act: Act) -> Result<bool> {
         let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
         assert_eq!(done.result, None, "{act:?}");
-        Ok(done.changed)
+        Ok(done.needed)
     }
 
     pub(crate) async fn finds(&mut self, act: Act) -> Result<Value> {
         let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        assert!(!done.changed, "{act:?}");
+        assert!(done.needed, "{act:?}");
         Ok(serde_json::to_value(done.result)?)
     }
 
     /// What it has done to the engine.
     pub(crate) async fn does(&mut self, act: Act) -> Result<(bool, Value)> {
         let done = self.act(act.clone()).await?.with_context(|| format!("{act:?}"))?;
-        Ok((done.changed, serde_json::to_value(done.result)?))
+        Ok((done.needed, serde_json::to_value(done.result)?))
     }
 
     /// The kind of the failure and its text.

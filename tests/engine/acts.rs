@@ -208,7 +208,7 @@ async fn a_container_that_does_not_want_to_end_is_given_its_time_and_killed() ->
         let name = engine.unique("stubborn");
         let id = run_stubborn(&engine, &name, stubborn().adjust(|body| body.stop_timeout = own)).await?;
         let ticket = actor.begin(Act::Stop { id, timeout }, Duration::from_secs(3));
-        assert!(actor.end(ticket).await??.changed);
+        assert!(actor.end(ticket).await??.needed);
         let after = state(&engine, id).await?;
         assert_eq!((after.running, after.exit_code), (Some(false), Some(137)));
         engine.remove(&name).await?;
@@ -362,7 +362,7 @@ async fn acts_run_beside_each_other_and_survive_a_new_event_stream() -> Result<(
     actor.end(between).await??;
     actor.until(|actor| actor.ups == 2).await?;
     assert!(!actor.ended.contains_key(&slow));
-    assert!(actor.end(slow).await??.changed);
+    assert!(actor.end(slow).await??.needed);
     assert!(actor.reasons.is_empty(), "{:?}", actor.reasons);
     engine.remove(&name).await
 }

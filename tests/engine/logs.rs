@@ -235,7 +235,7 @@ async fn a_log_that_is_followed_goes_on_for_as_long_as_the_container_runs() -> R
         assert_eq!(log.text().replace('\r', ""), "begins\none\ntwo\n");
         engine.stop(&name).await?;
         log.until(&mut actor, |log| log.result.is_some()).await?;
-        assert_eq!(log.result, Some(Ok(Done { changed: false, result: None })));
+        assert_eq!(log.result, Some(Ok(Done { needed: false, result: None })));
         engine.remove(&name).await?;
     }
     Ok(())

@@ -150,7 +150,7 @@ impl Desk {
     }
 
     fn succeed(&mut self, ticket: u64) {
-        self.done(ticket, Ok(Done { changed: true, result: None }));
+        self.done(ticket, Ok(Done { needed: true, result: None }));
     }
 
     /// The outcomes since the last call, as the broker takes them.
@@ -180,7 +180,7 @@ fn a_command_is_noted_then_done_and_ends_in_an_outcome() {
     assert_eq!(desk.told(), ["01-1 succeeded"]);
     let claims = desk.claims(Command::Start { container: "0101010101".into() });
     desk.send(&claims);
-    desk.done(2, Ok(Done { changed: false, result: None }));
+    desk.done(2, Ok(Done { needed: false, result: None }));
     assert_eq!(desk.told(), ["01-2 accepted", "01-2 succeeded unchanged"]);
     desk.command(restart("web"));
     desk.done(3, Err(ActError { kind: ActErrorKind::Conflict, text: "it is being removed".into() }));

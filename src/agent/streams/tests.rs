@@ -14,7 +14,7 @@ fn piece(stream: &str, text: &str) -> LogPiece {
 }
 
 fn done() -> Result<Done, ActError> {
-    Ok(Done { changed: false, result: None })
+    Ok(Done { needed: false, result: None })
 }
 
 /// Streams, an engine that tells when it may, and a broker that answers when it is told to.

@@ -183,10 +183,10 @@ impl World {
                 let usage = ContainerUsage { id: id(name), time: None, usage: Usage::default() };
                 let (ticket, piece) = (number(1), Piece::Sample(vec![usage]));
                 self.engine(EngineNotice::Told { ticket, piece });
-                self.engine(EngineNotice::Acted { ticket, result: Ok(Done { changed: false, result: None }) });
+                self.engine(EngineNotice::Acted { ticket, result: Ok(Done { needed: false, result: None }) });
             }
             ["acted", _] => {
-                let (ticket, result) = (number(1), Ok(Done { changed: true, result: None }));
+                let (ticket, result) = (number(1), Ok(Done { needed: true, result: None }));
                 self.engine(EngineNotice::Acted { ticket, result });
             }
             ["disk", state] => self.disk_full = *state == "full",

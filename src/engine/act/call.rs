@@ -122,7 +122,7 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, telle
         Act::Sharing { id } => Ok(hand_on(teller, document::sharing(docker, id).await?).await),
         Act::Create { name, body } => {
             let id = document::create(docker, &name, &body).await?;
-            Ok(Done { changed: true, result: Some(Value::Text(id)) })
+            Ok(Done { needed: true, result: Some(Value::Text(id)) })
         }
         Act::Connect { network, id, endpoint } => {
             document::connect(docker, &network, id, endpoint).await?;
@@ -175,8 +175,8 @@ fn is(answer: &Json, flag: &str) -> bool {
     answer["State"][flag] == true
 }
 
-pub(super) fn done(changed: bool) -> Done {
-    Done { changed, result: None }
+pub(super) fn done(needed: bool) -> Done {
+    Done { needed, result: None }
 }
 
 async fn hand_on(teller: &Teller, found: Json) -> Done {
@@ -186,7 +186,7 @@ async fn hand_on(teller: &Teller, found: Json) -> Done {
 }
 
 fn told(found: Value) -> Done {
-    Done { changed: false, result: Some(found) }
+    Done { needed: true, result: Some(found) }
 }
 
 pub(super) async fn within<T>(

@@ -74,7 +74,7 @@ pub(super) async fn tell(
             match next {
                 Some(Some(Ok(more))) => bytes = more,
                 Some(Some(Err(error))) => break Some(Err(error.into())),
-                Some(None) => break Some(Ok(Done { changed: false, result: None })),
+                Some(None) => break Some(Ok(Done { needed: false, result: None })),
                 None => break None,
             }
         };

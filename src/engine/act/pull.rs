@@ -42,7 +42,7 @@ pub(super) async fn pull(
     let digest = digest.or_else(|| digest_of(image, &after));
     let changed = before.is_none_or(|before| before["Id"] != after["Id"]);
     let found = map([("image", shown(&after["Id"])), ("digest", digest.as_deref().map(text))]);
-    Ok(Done { changed, result: Some(found) })
+    Ok(Done { needed: changed, result: Some(found) })
 }
 
 async fn there(docker: &Docker, image: &str) -> Result<Option<Value>, ActError> {

@@ -46,7 +46,7 @@ pub(super) async fn create_network(
         request["Driver"] = (*driver).into();
     }
     let created = asking::post(docker, "/networks/create", Some(&request)).await?;
-    Ok(Done { changed: true, result: Some(map([("id", shown(&created["Id"]))])) })
+    Ok(Done { needed: true, result: Some(map([("id", shown(&created["Id"]))])) })
 }
 
 pub(super) async fn remove_network(docker: &Docker, network: &str) -> Result<Done, ActError> {
@@ -177,7 +177,7 @@ fn removed<'a>(names: impl Iterator<Item = &'a str>, freed: &Json) -> Done {
     let changed = names.peek().is_some();
     let (removed, cut) = bounded(names, MOST_ENTRIES);
     let freed = freed.as_u64().map(Value::from);
-    Done { changed, result: Some(map([("removed", Some(removed)), ("truncated", cut), ("freed", freed)])) }
+    Done { needed: changed, result: Some(map([("removed", Some(removed)), ("truncated", cut), ("freed", freed)])) }
 }
 
 fn filtered(path: &str, name: &str, value: &str) -> String {
@@ -206,10 +206,10 @@ mod tests {
     #[test]
     fn what_was_removed_is_told_and_bounded() {
         let none = removed(std::iter::empty(), &0.into());
-        assert!(!none.changed);
+        assert!(!none.needed);
         let many: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
         let many = removed(many.iter().map(String::as_str), &7.into());
-        assert!(many.changed);
+        assert!(many.needed);
         let fields = many.result.unwrap().into_map().unwrap();
         let field =
             |name: &str| fields.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value.clone());

@@ -182,7 +182,7 @@ fn a_pull_is_told_as_it_goes_on_and_only_the_newest_waits() {
 fn a_pull_that_brings_nothing_new_says_so_with_what_is_there() {
     let mut desk = Desk::new("all");
     desk.command(pull("app:1"));
-    desk.done(1, Ok(Done { changed: false, result: Some("found".into()) }));
+    desk.done(1, Ok(Done { needed: false, result: Some("found".into()) }));
     let outcome = desk.commands.outcomes.iter().next().unwrap();
     assert_eq!(outcome.result, Some("found".into()));
     assert_eq!(desk.told(), ["01-1 succeeded unchanged"]);
@@ -202,7 +202,7 @@ fn samples_that_are_asked_for_end_the_command_at_once_and_go_on() {
     assert!(desk.commands.is_idle());
     desk.commands.handle_host(Usage::default(), desk.now);
     desk.tell(1, Piece::Sample(Vec::new()));
-    desk.done(1, Ok(Done { changed: false, result: None }));
+    desk.done(1, Ok(Done { needed: false, result: None }));
     desk.wait(2000);
     assert_eq!(desk.engine, ["sample 1", "sampled", "sample 2"]);
     let mut denied = Desk::new("operate");

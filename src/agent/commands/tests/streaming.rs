@@ -25,7 +25,7 @@ fn a_log_is_told_beside_the_queue_of_its_container() {
     }
     assert_eq!(desk.command(restart("web")), ["01-11 refused busy"]);
     assert_eq!(desk.command(logs("web")), ["01-12 accepted"], "nor does a queue delay a log");
-    desk.done(3, Ok(Done { changed: false, result: None }));
+    desk.done(3, Ok(Done { needed: false, result: None }));
     assert!(!desk.commands.is_idle());
     let chunk = desk.commands.next_chunk(desk.now).unwrap();
     assert_eq!((chunk.ticket, chunk.channel.to_string().as_str()), (3, "log/01-12"));

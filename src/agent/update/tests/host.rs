@@ -106,7 +106,7 @@ impl Host {
 
     /// Does it; what it tells, and how it ends.
     pub(super) fn perform(&mut self, act: &Act) -> (Option<Value>, Result<Done, ActError>) {
-        let done = |changed| Ok(Done { changed, result: None });
+        let done = |changed| Ok(Done { needed: changed, result: None });
         match act {
             Act::Describe { named } => {
                 let found: Vec<Value> = named.iter().map(|named| self.inspect(named)).collect();
@@ -131,7 +131,7 @@ impl Host {
                 }
                 None => (None, Err(error(ActErrorKind::NotFound, "manifest unknown"))),
             },
-            act => (None, self.change(act).map(|made| Done { changed: true, result: made.map(ciborium::Value::Text) })),
+            act => (None, self.change(act).map(|made| Done { needed: true, result: made.map(ciborium::Value::Text) })),
         }
     }
 
