@@ -93,6 +93,10 @@ fn question(
         address.path_and_query = path.parse().ok().or(address.path_and_query);
         parts.uri = address.try_into().unwrap_or(parts.uri);
         parts.method = method.parse().unwrap_or(parts.method);
+        // Of this question the client says it twice.
+        if let Some(kind) = parts.headers.remove("content-type") {
+            parts.headers.insert("content-type", kind);
+        }
         BollardRequest::from_parts(parts, body_full(body.clone()))
     });
     docker.export_container("-")
@@ -100,12 +104,85 @@ fn question(
 
 #[cfg(test)]
 mod tests {
+    use bollard::API_DEFAULT_VERSION;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
     use super::*;
+
+    /// What is asked of an engine that answers so, and what is made of its answer.
+    async fn exchange<T>(
+        answer: &str,
+        question: impl AsyncFnOnce(&Docker) -> Result<T, Error>,
+    ) -> (String, Result<T, Error>) {
+        let room = tempfile::tempdir().unwrap();
+        let socket = room.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let docker = Docker::connect_with_unix(socket.to_str().unwrap(), 5, API_DEFAULT_VERSION).unwrap();
+        let engine = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            let size = stream.read(&mut asked).await.unwrap();
+            let answer = format!("HTTP/1.1 {answer}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..size]).into_owned()
+        };
+        tokio::join!(engine, question(&docker))
+    }
+
+    fn answer(body: &str) -> String {
+        format!("200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
 
     // DM9
     #[test]
     fn names_do_not_leave_their_place() {
         assert_eq!(escaped("host:5000/app/web:1@sha256:ab"), "host:5000/app/web:1@sha256:ab");
         assert_eq!(escaped("web?all=1#x é"), "web%3fall%3d1%23x%20%c3%a9");
+    }
+
+    #[tokio::test]
+    async fn a_question_is_asked_as_it_stands() {
+        let (asked, found) = exchange(&answer("{}"), async |docker| get(docker, "/info?a=%7b").await).await;
+        assert!(asked.starts_with("GET /info?a=%7b HTTP/1.1\r\n"), "{asked}");
+        assert_eq!(found.unwrap(), json!({}));
+        let body = json!({ "Name": "x" });
+        let (asked, _) =
+            exchange(&answer(""), async |docker| post(docker, "/networks/create", Some(&body)).await).await;
+        assert!(asked.starts_with("POST /networks/create HTTP/1.1\r\n"), "{asked}");
+        // The head and the body may come one after the other.
+        assert!(asked.contains("content-length: 12\r\n"), "{asked}");
+        assert_eq!(asked.matches("application/json").count(), 1, "{asked}");
+        let (asked, found) =
+            exchange("204 No Content\r\n\r\n", async |docker| delete(docker, "/volumes/x").await).await;
+        assert!(asked.starts_with("DELETE /volumes/x HTTP/1.1\r\n"), "{asked}");
+        assert_eq!(found.unwrap(), Value::Null);
+    }
+
+    // E4
+    #[tokio::test]
+    async fn what_is_no_list_is_an_error_and_never_an_empty_one() {
+        let (_, found) = exchange(&answer("[]"), async |docker| list(docker, "/containers/json").await).await;
+        assert_eq!(found.unwrap(), Vec::<Value>::new());
+        for body in ["", "null", "{}", r#"{"message":"no"}"#, r#"[{"Id""#, "<html>", "[] []"] {
+            let (_, found) = exchange(&answer(body), async |docker| list(docker, "/containers/json").await).await;
+            assert!(matches!(found, Err(Error::JsonSerdeError { .. })), "{body}: {found:?}");
+        }
+        for body in ["", "null", "[]", "{"] {
+            let (_, found) = exchange(&answer(body), async |docker| get(docker, "/info").await).await;
+            assert!(matches!(found, Err(Error::JsonSerdeError { .. })), "{body}: {found:?}");
+        }
+        let cut = "200 OK\r\nContent-Length: 50\r\n\r\n[]";
+        let (_, found) = exchange(cut, async |docker| list(docker, "/containers/json").await).await;
+        assert!(found.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_has_the_engines_words() {
+        let refusal = "404 Not Found\r\nContent-Length: 16\r\n\r\n{\"message\":\"no\"}";
+        let (_, found) = exchange(refusal, async |docker| get(docker, "/containers/x/json").await).await;
+        let Err(Error::DockerResponseServerError { status_code: 404, message }) = found else { panic!("{found:?}") };
+        assert_eq!(message, "no");
     }
 }

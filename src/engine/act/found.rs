@@ -251,4 +251,55 @@ mod tests {
         let in_use: Vec<_> = entries.iter().map(|entry| field(entry, "in_use").cloned()).collect();
         assert_eq!(in_use, [None, Some(false.into()), Some(true.into())]);
     }
+
+    // DM9
+    #[test]
+    fn an_inspect_hides_what_may_be_a_secret_wherever_it_is() {
+        let secret = "hunter2";
+        let options = json!({ "password": secret });
+        let found = inspected(
+            json!({
+                "Id": "a",
+                "Driver": null,
+                "Config": {
+                    "Env": [format!("PASSWORD={secret}"), "EMPTY="],
+                    "Labels": { "token": secret, "radar.room": "cellar" },
+                },
+                "HostConfig": {
+                    "LogConfig": { "Type": "splunk", "Config": options },
+                    "Annotations": options,
+                    "Mounts": [{ "VolumeOptions": { "DriverConfig": { "Options": options }, "Labels": options } }],
+                    "Memory": -1,
+                    "NewInEngine99": [1, 2.5, true],
+                },
+                "NetworkSettings": { "Networks": { "shop": { "DriverOpts": options, "IPAddress": "10.0.0.2" } } },
+                "State": { "Health": { "Log": [{ "Output": format!("{}{secret}", "x".repeat(300)) }] } },
+            }),
+            &Labels::new(&[]),
+        )
+        .unwrap();
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(!text.contains(secret), "{text}");
+        for kept in [
+            r#""Env":["PASSWORD","EMPTY"]"#,
+            r#""radar.room":"cellar""#,
+            r#""token":"""#,
+            r#""Type":"splunk""#,
+            r#""IPAddress":"10.0.0.2""#,
+            r#""Memory":-1"#,
+            r#""NewInEngine99":[1,2.5,true]"#,
+        ] {
+            assert!(text.contains(kept), "{kept} in {text}");
+        }
+        assert!(!text.contains("Driver\":null"), "{text}");
+    }
+
+    #[test]
+    fn no_answer_is_too_odd() {
+        let odd = [json!(null), json!("text"), json!([[1]]), json!({ "Config": 1, "HostConfig": "x", "Volumes": {} })];
+        for answer in odd {
+            let _ = (top(&answer), images(std::slice::from_ref(&answer)), networks(vec![answer.clone()]));
+            let _ = (volumes(answer.clone()), inspected(answer, &Labels::new(&[])));
+        }
+    }
 }

@@ -221,3 +221,14 @@ fn a_list_tells_the_state_and_hides_health_in_its_text() {
     assert_eq!((record.state, record.health), (State::Running, Some(Health::Healthy)));
     assert_eq!((record.created, record.ports.len()), (Some(1_795_228_970_000), 1));
 }
+
+#[test]
+fn no_answer_is_too_odd() {
+    let odd = json!({ "Id": id().to_string(), "State": [], "Names": {}, "Labels": "x", "Ports": [1, {}], "Mounts": 2 });
+    for answer in [json!(null), json!("text"), json!([[1]]), odd.clone()] {
+        read(&answer);
+    }
+    let Listed { record } = listed(&odd, &Labels::new(&[])).unwrap();
+    assert_eq!((record.ports.len(), record.mounts.len(), record.labels.len()), (0, 0, 0));
+    assert!(listed(&json!({ "Id": 7 }), &Labels::new(&[])).is_none());
+}
