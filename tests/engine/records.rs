@@ -63,23 +63,26 @@ async fn a_record_has_what_the_engine_has() -> Result<()> {
 async fn an_image_keeps_its_name_when_its_tag_moves_or_only_its_id_is_given() -> Result<()> {
     let engine = Engine::shared().await?;
     let docker = engine.client()?;
-    let id = docker.inspect_image(IMAGE).await?.id.expect("an image has an id");
+    let begin = engine.unique("image");
+    // Other tests give the one of all tests further names.
+    let own = format!("{begin}:1");
+    engine.make_image(&own, &[&format!("ENV OWN={begin}")]).await?;
+    let id = docker.inspect_image(&own).await?.id.expect("an image has an id");
     let mut watch = Watch::start(&engine.host(), Restored::default())?;
     watch.complete().await?;
 
-    let begin = engine.unique("image");
     for (suffix, image) in [("full", id.as_str()), ("short", &id["sha256:".len()..][..9])] {
         let name = format!("{begin}-{suffix}");
         engine.create(&name, Spec::default().adjust(|body| body.image = Some(image.to_owned()))).await?;
         watch.until_told(&name, &Action::Create).await?;
         let record = watch.record(&name).expect("the container");
-        assert_eq!((format!("{}:{}", record.image, record.tag).as_str(), record.digest.as_deref()), (IMAGE, None));
+        assert_eq!((format!("{}:{}", record.image, record.tag).as_str(), record.digest.as_deref()), (&*own, None));
         assert_eq!(record.image_id.as_deref(), Some(id.as_str()));
         engine.remove(&name).await?;
     }
 
     let options = TagImageOptionsBuilder::new().repo("mine/app").tag("7").build();
-    docker.tag_image(IMAGE, Some(options)).await?;
+    docker.tag_image(&own, Some(options)).await?;
     let name = format!("{begin}-tag");
     engine.create(&name, Spec::default().adjust(|body| body.image = Some("mine/app:7".to_owned()))).await?;
     docker.remove_image("mine/app:7", None::<bollard::query_parameters::RemoveImageOptions>, None).await.ok();
