@@ -5,7 +5,7 @@
 //! A command that is accepted is in the [`journal`] on the disk before anything is done. After a crash what was under
 //! way ends as interrupted; what comes again is not done again, and its outcome is told again. Commands about one
 //! container are done one after the other, those about different ones beside each other; a log is told beside all
-//! ([`streaming`]).
+//! (`streaming`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -10,7 +10,7 @@
 //!
 //! The [`journal`] on the disk says who is who before anything is made, with each container's id before it gets a name
 //! that is not its own, and whether the new one was found healthy. Everything else is found out by looking: the way
-//! back and the way to the end ([`plan`]) are planned from what there is, done, and looked at again, until nothing is
+//! back and the way to the end (`plan`) are planned from what there is, done, and looked at again, until nothing is
 //! left to do. So an agent that was killed anywhere goes back or finishes, and an engine that was away is no harm.
 
 use std::collections::{BTreeMap, VecDeque};
