@@ -329,7 +329,6 @@ impl Agent {
         if let Some(keeping) = &mut self.keeping {
             keeping.handle_timeout(now.mono);
         }
-        self.commands.handle_timeout(now);
         match &mut self.life {
             Life::Opening(opening) if opening.poll_timeout() <= now.mono => {
                 if self.publishing.is_connected() {
@@ -359,7 +358,7 @@ impl Agent {
         let (commands, presence) = (self.commands.poll_timeout(), self.presence.poll_timeout());
         let own = [commands, presence, self.publish_timeout(), self.cursor_timeout()];
         let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
-        own.chain(life).chain(stop).chain(keeping).chain(self.commands.poll_timeout()).min()
+        own.chain(life).chain(stop).chain(keeping).min()
     }
 
     /// What is to be done next; ask until there is nothing.
