@@ -90,3 +90,15 @@ fn a_stop_ends_logs_before_the_goodbye() {
     let said = world.run("+5000");
     assert!(said.contains(&"stopped".to_owned()), "{said:?}");
 }
+
+// E11
+#[test]
+fn a_sign_of_life_that_finds_no_room_waits_without_a_spin() {
+    let mut world = telling();
+    world.run("away gone\n connected 6 2\n acks\n acks\n logs 01-2 web\n acks\n acks\n acks");
+    world.run("event kill web\n event oom web");
+    // The broker answers nothing, and the window is full when the sign of life is due.
+    check(&mut world, "+21000", &[]);
+    assert!(world.rest().is_none_or(|rest| !rest.is_zero()));
+    check(&mut world, "ack", &["log/01-2 0"]);
+}

@@ -113,6 +113,11 @@ impl World {
         }
     }
 
+    /// How long the agent wants to wait; zero where it would not.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        self.agent.poll_timeout().map(|due| due.saturating_sub(self.now.mono))
+    }
+
     /// Runs the lines, and returns what the agent did since the last call.
     pub(super) fn run(&mut self, lines: &str) -> Vec<String> {
         self.settle();
