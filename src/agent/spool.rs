@@ -104,6 +104,14 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
+/// What is written to the disk, as one CBOR value.
+pub(super) fn cbor(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What we write has a CBOR form in every part, and a vector takes all bytes.
+    let _ = ciborium::into_writer(value, &mut bytes);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use radar_wire::event::{Action, Event};

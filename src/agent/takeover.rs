@@ -62,10 +62,7 @@ impl TakeOver {
     /// The form in which it is written.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Every part has a CBOR form, and a vector takes all bytes.
-        let _ = ciborium::into_writer(self, &mut bytes);
-        bytes
+        crate::agent::spool::cbor(self)
     }
 
     /// The names, from any that the agent's container has had.

@@ -80,10 +80,7 @@ impl Note {
     /// The form in which it is written.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Every part has a CBOR form, and a vector takes all bytes.
-        let _ = ciborium::into_writer(self, &mut bytes);
-        bytes
+        crate::agent::spool::cbor(self)
     }
 
     /// How it ended, as the life after finds it: `is_staged` when the new program does not have the target's name.

@@ -198,7 +198,6 @@ async fn two_samples_give_the_share_of_a_processor_that_docker_shows() -> Result
     let id = worker(&engine, "none").await?;
     let (own_first, first) = (one(&mut actor, id).await?, raw(&engine, id).await?);
     until("the same share", DEADLINE, async || {
-        tokio::time::sleep(Duration::from_millis(500)).await;
         let (own, last) = (one(&mut actor, id).await?, raw(&engine, id).await?);
         let system =
             |answer: &ContainerStatsResponse| answer.cpu_stats.as_ref().and_then(|stats| stats.system_cpu_usage);

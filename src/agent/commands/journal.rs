@@ -38,10 +38,7 @@ pub struct Journal {
 impl Journal {
     /// The form in which it is written.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Every part has a CBOR form, and a vector takes all bytes.
-        let _ = ciborium::into_writer(self, &mut bytes);
-        bytes
+        crate::agent::spool::cbor(self)
     }
 
     pub(super) fn get(&self, jti: &str) -> Option<&Entry> {

@@ -90,12 +90,7 @@ impl Journal {
 
     /// The form in which it is written; empty when nothing is under way.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if !self.0.is_empty() {
-            // Every part has a CBOR form, and a vector takes all bytes.
-            let _ = ciborium::into_writer(self, &mut bytes);
-        }
-        bytes
+        if self.0.is_empty() { Vec::new() } else { crate::agent::spool::cbor(self) }
     }
 }
 
