@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use radar_tests::broker::{Broker, Options, Tap};
 use radar_tests::engine::{Engine, Spec};
-use radar_tests::observer::Observer;
+use radar_tests::observer::{EngineEvent, Observer};
 use radar_tests::wait::until;
 use serde_json::Value;
 
@@ -178,10 +178,11 @@ async fn what_the_bridge_did_not_just_sign_for_this_agent_is_not_done() -> Resul
 #[tokio::test]
 async fn a_command_that_a_crash_interrupts_ends_as_that() -> Result<()> {
     let stage = Stage::set("operate").await?;
-    // It ignores the signal, so stopping takes as long as it is given.
-    let name = stage.container("stubborn", Spec::shell("trap '' TERM; while :; do sleep 0.1; done")).await?;
+    let name = stage.container("stubborn", Spec::stubborn()).await?;
+    let observer = Observer::start(&stage.engine);
     let killed = async {
-        stage.agent.wait_log("stop").await?;
+        let asked = |event: &EngineEvent| event.name == name && event.kind() == "kill";
+        observer.wait_for("the engine to begin with the stop", DEADLINE, asked).await?;
         stage.agent.kill9().await?;
         stage.agent.start().await
     };
@@ -198,9 +199,11 @@ async fn a_command_that_a_crash_interrupts_ends_as_that() -> Result<()> {
 #[tokio::test]
 async fn an_outcome_survives_a_broker_that_dies_meanwhile() -> Result<()> {
     let stage = Stage::set("operate").await?;
-    let name = stage.container("outcome", Spec::shell("trap '' TERM; while :; do sleep 0.1; done")).await?;
+    let name = stage.container("outcome", Spec::stubborn()).await?;
+    let observer = Observer::start(&stage.engine);
     let faulted = async {
-        stage.agent.wait_log("stop").await?;
+        let asked = |event: &EngineEvent| event.name == name && event.kind() == "kill";
+        observer.wait_for("the engine to begin with the stop", DEADLINE, asked).await?;
         stage.broker.kill9().await?;
         until("the container stopped", DEADLINE, async || {
             let state = stage.state(&name).await?;

@@ -28,11 +28,6 @@ async fn word(engine: &TestEngine, id: ContainerId) -> Result<String> {
     Ok(state(engine, id).await?.status.context("a status")?.to_string())
 }
 
-/// A container that does not end when it is asked to.
-fn stubborn() -> Spec {
-    Spec::shell("trap '' TERM; while :; do sleep 1; done").adjust(|body| body.stop_signal = None)
-}
-
 /// Starts one, and waits until it ignores the signal.
 async fn run_stubborn(engine: &TestEngine, name: &str, spec: Spec) -> Result<ContainerId> {
     let id = id(&engine.run(name, spec).await?);
@@ -206,7 +201,7 @@ async fn a_container_that_does_not_want_to_end_is_given_its_time_and_killed() ->
     // It takes longer than its time-out, which does not count the time that the container has for its end.
     for (timeout, own) in [(Some(4), None), (None, Some(4))] {
         let name = engine.unique("stubborn");
-        let id = run_stubborn(&engine, &name, stubborn().adjust(|body| body.stop_timeout = own)).await?;
+        let id = run_stubborn(&engine, &name, Spec::stubborn().adjust(|body| body.stop_timeout = own)).await?;
         let ticket = actor.begin(Act::Stop { id, timeout }, Duration::from_secs(3));
         assert!(actor.end(ticket).await??.needed);
         let after = state(&engine, id).await?;
@@ -352,7 +347,7 @@ async fn acts_run_beside_each_other_and_survive_a_new_event_stream() -> Result<(
     let engine = TestEngine::shared().await?;
     let mut actor = Actor::start(&engine).await?;
     let name = engine.unique("slow");
-    let id = run_stubborn(&engine, &name, stubborn()).await?;
+    let id = run_stubborn(&engine, &name, Spec::stubborn()).await?;
     let slow = actor.begin(Act::Stop { id, timeout: Some(5) }, TIME_OUT);
     let quick = actor.begin(Act::Inspect { id }, TIME_OUT);
     actor.end(quick).await??;
@@ -409,7 +404,7 @@ async fn an_engine_that_is_taken_for_gone_ends_every_act_with_the_reason() -> Re
 async fn an_engine_that_dies_meanwhile_ends_every_act() -> Result<()> {
     let engine = TestEngine::start().await?;
     let mut actor = Actor::start(&engine).await?;
-    let id = run_stubborn(&engine, "stubborn", stubborn()).await?;
+    let id = run_stubborn(&engine, "stubborn", Spec::stubborn()).await?;
     let slow = [30, 40].map(|timeout| actor.begin(Act::Stop { id, timeout: Some(timeout) }, TIME_OUT));
     let quick = actor.begin(Act::Inspect { id }, TIME_OUT);
     actor.end(quick).await??;

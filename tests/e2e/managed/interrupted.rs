@@ -82,8 +82,7 @@ async fn an_agent_that_is_killed_in_an_update_goes_back_or_finishes() -> Result<
 async fn a_bridge_that_is_killed_cuts_logs_and_leaves_acts_open_until_it_is_back() -> Result<()> {
     let stage = Stage::set().await?;
     let chatty = stage.container("chatty", Spec::shell("while :; do echo line; sleep 0.1; done")).await?;
-    let stubborn = Spec::shell("trap '' TERM; while :; do sleep 0.1; done");
-    let stubborn = stage.container("stubborn", stubborn.adjust(|body| body.stop_signal = None)).await?;
+    let stubborn = stage.container("stubborn", Spec::stubborn()).await?;
     let (log, act) = (format!("pi/{chatty}"), format!("pi/{stubborn}"));
     let following = stage.radar.begin(&["logs", "-f", &log]).await?;
     following.wait_out("the log", |out| out.starts_with("line\n")).await?;

@@ -36,6 +36,11 @@ impl Spec {
         Self::command(["sh", "-c", line])
     }
 
+    /// A container that ignores SIGTERM: a stop takes as long as it is given.
+    pub fn stubborn() -> Self {
+        Self::shell("trap '' TERM; while :; do sleep 0.1; done").adjust(|body| body.stop_signal = None)
+    }
+
     /// Adds a label.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
