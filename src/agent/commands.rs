@@ -58,6 +58,9 @@ const PULLS: usize = 3;
 /// How long the engine may take for one step.
 pub const STEP: Duration = Duration::from_secs(60);
 
+/// When a journal that the disk did not take is written again.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// How often messages that are no command of ours are said.
 const COMPLAIN: Duration = Duration::from_secs(60);
 
@@ -79,6 +82,8 @@ pub(super) struct Commands {
     journal: Journal,
     /// The journal on the disk is not this one.
     unwritten: bool,
+    /// When the disk, which did not take the journal, is asked again.
+    again: Option<Duration>,
     /// Accepted, once the journal is written.
     fresh: Vec<Accepted>,
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
@@ -116,6 +121,7 @@ impl Commands {
             on_disk,
             journal,
             unwritten: false,
+            again: None,
             fresh: Vec::new(),
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
@@ -282,6 +288,7 @@ impl Commands {
 
     /// How writing the journal went.
     pub(super) fn handle_written(&mut self, result: Result<(), String>, now: Now) {
+        self.again = result.is_err().then(|| now.mono + AGAIN);
         for accepted in std::mem::take(&mut self.fresh) {
             self.tell_noted(&accepted.jti, &result, now);
             if result.is_err() {

@@ -54,6 +54,7 @@ impl Commands {
 
     /// Does what is due.
     pub(in super::super) fn handle_timeout(&mut self, now: Now) {
+        self.unwritten |= self.again.take_if(|at| *at <= now.mono).is_some();
         self.streams.handle_timeout(now.mono);
         self.follow_streams(now);
         while let Some(due) = self.pulls.next_due(now.mono) {
@@ -76,7 +77,7 @@ impl Commands {
     /// When something is due, in monotonic time.
     pub(in super::super) fn poll_timeout(&self) -> Option<Duration> {
         let acts = [self.streams.poll_timeout(), self.updates.poll_timeout(), self.pulls.poll_timeout()];
-        let own = [self.sampling.poll_timeout(), self.renewal_timeout()];
+        let own = [self.sampling.poll_timeout(), self.renewal_timeout(), self.again];
         acts.into_iter().chain(own).flatten().min()
     }
 

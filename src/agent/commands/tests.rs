@@ -144,6 +144,13 @@ impl Desk {
         }
     }
 
+    fn wait(&mut self, milli: u64) {
+        self.now.mono += Duration::from_millis(milli);
+        self.now.wall += i64::try_from(milli).unwrap();
+        self.commands.handle_timeout(self.now);
+        self.settle();
+    }
+
     fn done(&mut self, ticket: u64, result: Result<Done, ActError>) {
         self.commands.handle_acted(ticket, result, self.now);
         self.settle();
@@ -325,6 +332,27 @@ fn after_a_crash_nothing_is_done_again_and_nothing_ends_without_a_word() {
     let Desk { key, commands, .. } = after;
     let mut again = Desk::with(key, commands.rules, journal);
     assert!(again.told().is_empty());
+}
+
+// E5
+#[test]
+fn an_end_that_a_full_disk_did_not_take_is_noted_later() {
+    let mut desk = Desk::new("operate");
+    desk.command(restart("web"));
+    desk.disk = Err("No space left on device".to_owned());
+    desk.succeed(1);
+    assert_eq!(desk.told(), ["01-1 succeeded"]);
+    let noted = |desk: &Desk| read(&desk.journal).get("01-1").unwrap().outcome.is_some();
+    for full in [true, true, false] {
+        assert!(!noted(&desk));
+        assert_eq!(desk.commands.poll_timeout(), Some(desk.now.mono + AGAIN));
+        if !full {
+            desk.disk = Ok(());
+        }
+        desk.wait(10_000);
+    }
+    assert!(noted(&desk));
+    assert_eq!(desk.commands.poll_timeout(), None, "and that is the end of it");
 }
 
 // E5

@@ -24,13 +24,6 @@ impl Desk {
         self.commands.handle_told(ticket, piece, self.now);
         self.settle();
     }
-
-    fn wait(&mut self, milli: u64) {
-        self.now.mono += Duration::from_millis(milli);
-        self.now.wall += i64::try_from(milli).unwrap();
-        self.commands.handle_timeout(self.now);
-        self.settle();
-    }
 }
 
 // DM12, DM16
