@@ -46,7 +46,7 @@ impl Stage {
         let tap = broker.tap(&[OUTCOME, STATUS]).await?;
         let key = SigningKey::generate()?;
         let program = built().await?.join("radar-agent");
-        engine.make_image_with("agent:1", &program, &[PLAIN, "ENV RELEASE=1"]).await?;
+        engine.make_image_with("agent:1", &[(&program, "/bin/radar-agent")], &[PLAIN, "ENV RELEASE=1"]).await?;
         let data = process::directory("take-over")?;
         let variables = [
             format!("MQTT_URL={}", broker.url()),
@@ -74,7 +74,7 @@ impl Stage {
 
     async fn image(&self, name: &str, entry: &str) -> Result<()> {
         let program = built().await?.join("radar-agent");
-        self.engine.make_image_with(name, &program, &[entry, "ENV RELEASE=2"]).await
+        self.engine.make_image_with(name, &[(&program, "/bin/radar-agent")], &[entry, "ENV RELEASE=2"]).await
     }
 
     async fn online(&self, above: u64) -> Result<u64> {

@@ -199,10 +199,10 @@ impl Engine {
         self.import(name, image::root_filesystem(scratch.path())?, changes).await
     }
 
-    /// The same with a program of this host in `/bin`, and its libraries.
-    pub async fn make_image_with(&self, name: &str, program: &Path, changes: &[&str]) -> Result<()> {
+    /// The same with files of this host, each with its place in the image, and their libraries.
+    pub async fn make_image_with(&self, name: &str, files: &[(&Path, &str)], changes: &[&str]) -> Result<()> {
         let scratch = tempfile::tempdir().context("a directory for the image")?;
-        self.import(name, image::with_program(scratch.path(), program)?, changes).await
+        self.import(name, image::with_files(scratch.path(), files)?, changes).await
     }
 
     async fn import(&self, name: &str, archive: Vec<u8>, changes: &[&str]) -> Result<()> {

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 const APPLETS: &[&str] = &[
-    "cat", "date", "dd", "echo", "env", "false", "head", "ls", "mkdir", "nc", "rm", "seq", "sh", "sleep", "tail",
-    "test", "touch", "true", "wget", "yes",
+    "cat", "date", "dd", "echo", "env", "false", "grep", "head", "ls", "mkdir", "nc", "rm", "seq", "sh", "sleep",
+    "tail", "test", "touch", "true", "wget", "yes",
 ];
 
 /// A root file system with the host's static busybox, as a tar archive.
@@ -28,18 +28,22 @@ pub(super) fn root_filesystem(scratch: &Path) -> Result<Vec<u8>> {
     packed(&root)
 }
 
-/// The same with a program in `/bin`, and the libraries that it needs.
-pub(super) fn with_program(scratch: &Path, program: &Path) -> Result<Vec<u8>> {
+/// The same with files of this host, each with its place in the image, and the libraries that they need.
+pub(super) fn with_files(scratch: &Path, files: &[(&Path, &str)]) -> Result<Vec<u8>> {
     root_filesystem(scratch)?;
     let root = scratch.join("rootfs");
-    let name = program.file_name().context("a program has a name")?;
-    fs::copy(program, root.join("bin").join(name)).context("the program")?;
-    let needed = Command::new("ldd").arg(program).output().context("ldd, for the program's libraries")?;
-    let needed = String::from_utf8_lossy(&needed.stdout).into_owned();
-    for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
-        let inside = root.join(library.trim_start_matches('/'));
-        fs::create_dir_all(inside.parent().context("a library's directory")?).context("a library's directory")?;
-        fs::copy(library, inside).with_context(|| format!("the library {library}"))?;
+    let copy = |from: &Path, to: &str| -> Result<()> {
+        let inside = root.join(to.trim_start_matches('/'));
+        fs::create_dir_all(inside.parent().context("a file's directory")?).context("a file's directory")?;
+        fs::copy(from, inside).map(drop).with_context(|| format!("{} for the image", from.display()))
+    };
+    for (file, place) in files {
+        copy(file, place)?;
+        let needed = Command::new("ldd").arg(file).output().context("ldd, for the libraries of a file")?;
+        let needed = String::from_utf8_lossy(&needed.stdout).into_owned();
+        for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
+            copy(Path::new(library), library)?;
+        }
     }
     packed(&root)
 }
