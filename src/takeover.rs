@@ -179,6 +179,8 @@ pub async fn hand_over(settings: Settings, note: TakeOver, directory: PathBuf) -
         match hands.container(&names.helper).await {
             Ok(None) => break,
             Ok(Some(found)) if found["State"]["Running"] != true => break,
+            // It could do nothing, and would try again.
+            Ok(Some(_)) if read(&directory).is_some_and(|note| note.stage != Stage::Trying) => break,
             // The engine may be away for a moment.
             _ => {}
         }
@@ -274,6 +276,7 @@ async fn settle_with(
             hands.insist(Act::Remove { id: own, force: true, volumes: false }).await?;
         }
     }
+    hands.clear(&names.helper).await?;
     Ok(note.settle(&crate::version()))
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn successor(old: &Value, defaults: &Value, image: &str) -> Blueprint
 }
 
 /// What the helper is made from: the agent's own container with its mounts, its networks and its environment, from the
-/// new image, with nothing that two cannot have, and nothing that stays. `program` is the agent's file, `arguments` are
+/// new image, with nothing that two cannot have. `program` is the agent's file, `arguments` are
 /// what it was started with.
 #[must_use]
 pub(crate) fn helper(
@@ -132,8 +132,9 @@ pub(crate) fn helper(
     config.into_iter().for_each(|config| {
         ["Hostname", "Domainname", "MacAddress", "ExposedPorts"].iter().for_each(|field| _ = config.remove(*field));
     });
-    body["HostConfig"]["AutoRemove"] = true.into();
-    body["HostConfig"]["RestartPolicy"] = json!({ "Name": "no" });
+    // Ended in the middle, by a power cut or for want of memory, it comes again and puts back what there was.
+    body["HostConfig"]["AutoRemove"] = false.into();
+    body["HostConfig"]["RestartPolicy"] = json!({ "Name": "on-failure", "MaximumRetryCount": 5 });
     body["HostConfig"]["PortBindings"] = json!({});
     body["HostConfig"]["PublishAllPorts"] = false.into();
     if let Some(Value::Object(places)) = body["NetworkingConfig"].get_mut("EndpointsConfig") {

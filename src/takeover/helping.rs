@@ -21,52 +21,47 @@ const BROKER: Duration = Duration::from_secs(30);
 const STEADY: Duration = Duration::from_secs(5);
 
 /// Replaces the agent of this data directory by one of the image that this program is from, and goes back when the new
-/// one does not reach the broker.
+/// one does not reach the broker, or when an earlier life of this helper was ended in the middle. Whether it did is in
+/// the note.
 ///
 /// # Errors
-/// Why the old one is there as before; it tells so itself.
+/// Why nothing could be done: the engine starts the helper again.
 pub async fn take_over(settings: Settings) -> Result<(), String> {
     let directory = directory::path(settings.agent.data_dir.as_deref()).to_owned();
     let mut note =
-        read(&directory).filter(|note| note.stage == Stage::Trying).ok_or("there is nothing to take over")?;
-    let verdict = replace(&settings, &mut note, &directory).await;
-    if let Err(why) = &verdict {
-        tracing::warn!("the old agent stays: {why}");
-    }
-    verdict
-}
-
-async fn replace(settings: &Settings, note: &mut TakeOver, directory: &std::path::Path) -> Result<(), String> {
-    let engine = beginning::engine_settings(settings).map_err(|error| error.to_string())?;
+        read(&directory).filter(|note| note.stage != Stage::Adopting).ok_or("there is nothing to take over")?;
+    let engine = beginning::engine_settings(&settings).map_err(|error| error.to_string())?;
     let mut hands = match Hands::reach(engine).await {
         Ok(hands) => hands,
         Err(why) => {
-            // The old one runs and reads it.
+            // For the old one, if it runs.
             note.stage = Stage::Back(why.as_str().into());
-            write(directory, note).map_err(|error| error.to_string())?;
+            write(&directory, &note).map_err(|error| error.to_string())?;
             return Err(why);
         }
     };
-    let worked = work(settings, note, &mut hands).await;
-    let old = note.old;
+    let worked = match &note.stage {
+        Stage::Back(why) => Err(why.to_string()),
+        _ => work(&settings, &note, &mut hands).await,
+    };
     match worked {
         Ok(()) => {
             note.stage = Stage::Adopting;
-            write(directory, note).map_err(|error| error.to_string())?;
+            write(&directory, &note).map_err(|error| error.to_string())?;
             // What is left of it the new agent clears away too.
-            hands.insist(Act::Remove { id: old, force: true, volumes: false }).await
+            hands.insist(Act::Remove { id: note.old, force: true, volumes: false }).await
         }
         Err(why) => {
-            let back = go_back(note, &mut hands).await;
+            let back = go_back(&note, &mut hands).await;
             let why = match back {
                 Ok(()) => why,
                 Err(error) => format!("{why}; and not all is as it was: {error}"),
             };
-            note.stage = Stage::Back(why.as_str().into());
+            tracing::warn!("the old agent stays: {why}");
+            note.stage = Stage::Back(why.into());
             // Before the old one starts, which reads it.
-            write(directory, note).map_err(|error| error.to_string())?;
-            hands.insist(Act::Start { id: old }).await?;
-            Err(why)
+            write(&directory, &note).map_err(|error| error.to_string())?;
+            hands.insist(Act::Start { id: note.old }).await
         }
     }
 }
@@ -76,7 +71,11 @@ async fn work(settings: &Settings, note: &TakeOver, hands: &mut Hands) -> Result
     let mut witness = Witness::open(settings, &id)?;
     timeout(BROKER, witness.connected()).await.map_err(|_| "the new version does not reach the broker".to_owned())?;
     let old = hands.container(&note.old.to_string()).await?.ok_or("the agent's container is gone")?;
+    if old["State"]["Running"] != true {
+        return Err("the helper was ended in the middle".to_owned());
+    }
     let names = note.names(old["Name"].as_str().unwrap_or_default());
+    hands.clear(&names.new).await?;
     let defaults = hands.image(old["Image"].as_str().unwrap_or_default()).await?;
     // All that can fail without touching the old one fails here.
     let new = hands.create(&names.new, &successor(&old, &defaults, &note.image)).await?;

@@ -21,6 +21,8 @@ use crate::world::DEADLINE;
 const OUTCOME: &str = "radar/v1/pi/outcome";
 const STATUS: &str = "radar/v1/pi/status";
 const NAME: &str = "edge-agent";
+/// Of the command `01-1`.
+const HELPER: &str = "edge-agent-radar-help-110";
 
 /// What works.
 const PLAIN: &str = r#"ENTRYPOINT ["/bin/radar-agent"]"#;
@@ -227,6 +229,27 @@ async fn a_helper_that_is_killed_leaves_one_agent_that_works() -> Result<()> {
 
 // DM13
 #[tokio::test]
+async fn a_helper_that_the_host_kills_comes_again_and_puts_the_old_agent_back() -> Result<()> {
+    let stage = Stage::set().await?;
+    let session = stage.online(0).await?;
+    stage.image("agent:2", PLAIN).await?;
+    stage.ask("01-1", "agent:2", 30).await?;
+    until("the old one stopped", DEADLINE, async || {
+        let state = stage.engine.inspect(&stage.id).await?.state.context("a state")?;
+        if state.running == Some(true) { Err(anyhow::anyhow!("it runs")) } else { Ok(()) }
+    })
+    .await?;
+    stage.engine.kill_unseen(HELPER).await?;
+    let outcome = stage.end("01-1").await?;
+    let reason = outcome.reason.unwrap_or_default();
+    assert!(outcome.state == Progress::Failed && reason.starts_with("rolled-back: the helper was ended"), "{reason}");
+    assert_eq!(stage.only().await?.id.as_deref(), Some(&*stage.id));
+    stage.online(session).await?;
+    Ok(())
+}
+
+// DM13
+#[tokio::test]
 async fn the_old_agent_puts_right_what_a_killed_helper_has_left_when_it_is_started_again() -> Result<()> {
     let stage = Stage::set().await?;
     stage.image("agent:2", PLAIN).await?;
@@ -237,7 +260,7 @@ async fn the_old_agent_puts_right_what_a_killed_helper_has_left_when_it_is_start
         if running { Err(anyhow::anyhow!("it runs")) } else { Ok(()) }
     })
     .await?;
-    stage.engine.kill(&format!("{NAME}-radar-help-110"), "SIGKILL").await?;
+    stage.engine.kill(HELPER, "SIGKILL").await?;
     stage.engine.start_container(&stage.id).await?;
     let outcome = stage.end("01-1").await?;
     let reason = outcome.reason.unwrap_or_default();

@@ -52,8 +52,8 @@ fn the_helper_has_all_that_it_needs_and_nothing_that_two_cannot_have() {
     assert_eq!(body["Env"], json!(["MQTT_URL=mqtt://broker"]));
     assert_eq!(body["Labels"], json!({ "radar.protect": "true" }));
     assert_eq!(body["HostConfig"]["Binds"], old["HostConfig"]["Binds"]);
-    assert_eq!(body["HostConfig"]["AutoRemove"], true);
-    assert_eq!(body["HostConfig"]["RestartPolicy"]["Name"], "no");
+    assert_eq!(body["HostConfig"]["AutoRemove"], false);
+    assert_eq!(body["HostConfig"]["RestartPolicy"]["Name"], "on-failure");
     assert_eq!(body["HostConfig"]["PortBindings"], json!({}));
     assert_eq!(body["NetworkingConfig"]["EndpointsConfig"]["edge"], json!({}));
     assert!(body.get("Hostname").is_none());

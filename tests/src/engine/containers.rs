@@ -1,6 +1,7 @@
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{
@@ -10,6 +11,7 @@ use bollard::query_parameters::{
 };
 
 use super::{Engine, Spec};
+use crate::process;
 
 /// A container of the private engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,18 @@ impl Engine {
     /// Pauses a container.
     pub async fn pause(&self, name: &str) -> Result<()> {
         done("pausing", name, self.client()?.pause_container(name).await)
+    }
+
+    /// Ends the first process of a container as the host does when it has no memory left: the engine, which did not do it
+    /// itself, obeys the container's restart policy.
+    pub async fn kill_unseen(&self, name: &str) -> Result<()> {
+        let pid = self.inspect(name).await?.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+        let pid = pid.with_context(|| format!("{name} does not run"))?.to_string();
+        let words = ["sudo", "-n", "kill", "-9", &pid];
+        let words = if process::is_root() { &words[2..] } else { &words[..] };
+        let killed = Command::new(words[0]).args(&words[1..]).status().context("kill")?;
+        ensure!(killed.success(), "{name}, process {pid}, could not be killed");
+        Ok(())
     }
 
     /// Lets a paused container go on.
