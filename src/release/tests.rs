@@ -44,7 +44,7 @@ async fn fetched(answers: &[&str], body: &str) -> (Result<Box<str>, String>, boo
     let target = room.path().join("radar-agent");
     let (port, _serving) = server(answers).await;
     let address = format!("http://127.0.0.1:{port}/a/radar-agent?token=s3cret").parse().unwrap();
-    let result = fetch(Order { address, digest: digest(body), target: target.clone() }).await;
+    let result = fetch(Order { address, digest: digest(body), target: target.clone() }, None).await;
     let left = std::fs::metadata(trial::staged(&target));
     if let Ok(left) = &left {
         assert_eq!(left.permissions().mode() & 0o777, 0o755);
@@ -102,5 +102,5 @@ async fn what_cannot_be_had_or_is_something_else_leaves_nothing() {
     let room = tempfile::tempdir().unwrap();
     let address = "http://127.0.0.1:1/".parse().unwrap();
     let order = Order { address, digest: digest(""), target: room.path().join("none/radar-agent") };
-    assert!(fetch(order).await.unwrap_err().to_string().starts_with("download: 127.0.0.1: "));
+    assert!(fetch(order, None).await.unwrap_err().to_string().starts_with("download: 127.0.0.1: "));
 }

@@ -4,6 +4,7 @@
 
 mod broker;
 mod delivery;
+mod faults;
 mod owner;
 mod presence;
 mod proxy;
