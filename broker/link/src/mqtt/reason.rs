@@ -268,7 +268,7 @@ pub(super) fn is_silent(error: &ConnectionError) -> bool {
 }
 
 /// Looks for an error of one kind in the chain of causes, and in what I/O errors wrap.
-fn find<'a, T: Error + 'static>(error: &'a ConnectionError) -> Option<&'a T> {
+fn find<T: Error + 'static>(error: &ConnectionError) -> Option<&T> {
     // This one does not name its source.
     match error {
         ConnectionError::MqttState(StateError::Deserialization(error)) => find_from(error),

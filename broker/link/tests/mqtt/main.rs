@@ -10,5 +10,6 @@ mod presence;
 mod proxy;
 mod refusal;
 mod stall;
+mod through;
 mod tls;
 mod unruly;
