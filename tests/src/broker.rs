@@ -136,7 +136,9 @@ impl Broker {
         // `… New client connected from 127.0.0.1:40000 as pi (…`
         let lines = log.lines().filter_map(|line| line.split_once("New client connected from ")?.1.split_once(" as "));
         let ours = lines.filter(|(_, name)| name.split(' ').next() == Some(client));
-        ours.map(|(from, _)| from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned()).collect()
+        let address = |from: &str| from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
+        // Over WebSocket it is told as an address of IPv6.
+        ours.map(|(from, _)| address(from.trim_start_matches("::ffff:"))).collect()
     }
 
     /// The certificates of the TLS listener.

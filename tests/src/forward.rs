@@ -19,10 +19,10 @@ use crate::wait::until;
 pub const FROM: &str = "127.0.0.3";
 /// Who may use a proxy that asks.
 pub const USER: &str = "edge";
-/// The password, with what has a meaning in an address.
-pub const PASSWORD: &str = "p:s?s/w%rd";
-/// Both as they stand in an address.
-pub const ACCOUNT: &str = "edge:p%3As%3Fs%2Fw%25rd";
+/// The password, of the few characters that tinyproxy takes.
+pub const PASSWORD: &str = "p-s.s_word";
+/// Both as they may stand in an address.
+pub const ACCOUNT: &str = "edge:p%2Ds.s_word";
 /// A name for 127.0.0.1 that only squid knows.
 pub const NAME: &str = "broker.behind-the-proxy.test";
 
@@ -118,7 +118,7 @@ impl Forward {
 
     fn squid(&self, asks: bool, ports: &[u16]) -> Result<String> {
         let file = |name: &str| self.file(name).display().to_string();
-        fs::write(self.file("hosts"), format!("127.0.0.1 {NAME}\n")).context("its names")?;
+        fs::write(self.file("hosts"), format!("127.0.0.1 localhost {NAME}\n")).context("its names")?;
         if process::is_root() {
             // Started by root it becomes the user of this name.
             let given = Command::new("chown").arg("proxy").arg(&self.directory).status().context("chown")?;

@@ -85,7 +85,8 @@ impl ProxyUrl {
     /// What is told when the proxy is there and opens no way to `target`.
     pub(crate) fn refusal(&self, error: &HttpError, target: &str) -> String {
         match error {
-            HttpError::Status(407) => match &self.account {
+            // The second is what tinyproxy says.
+            HttpError::Status(407 | 401) => match &self.account {
                 None => format!(
                     "the proxy {self} asks for an account; write it into MQTT_PROXY: http://user:password@{}:{}",
                     self.host, self.port
