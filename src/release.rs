@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use radar_link::jws::{Digest, Hasher};
+use radar_link::proxy::ProxyUrl;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
@@ -64,15 +65,15 @@ pub enum FetchError {
     Program(String),
 }
 
-/// Fetches a program, checks it, and leaves it as [`trial::staged`]; the version that it tells of itself.
+/// Fetches a program, through the proxy if there is one, checks it, and leaves it as [`trial::staged`]; the version that it tells of itself.
 ///
 /// # Errors
 /// A [`FetchError`]; then nothing is left.
-pub async fn fetch(order: Order) -> Result<Box<str>, FetchError> {
+pub async fn fetch(order: Order, proxy: Option<ProxyUrl>) -> Result<Box<str>, FetchError> {
     let staged = trial::staged(&order.target);
     let late = || FetchError::Http(format!("it took longer than {} min", IN_ALL.as_secs() / 60));
     let fetched = async {
-        timeout(IN_ALL, download(&order, &staged)).await.unwrap_or_else(|_| Err(late()))?;
+        timeout(IN_ALL, download(&order, proxy.as_ref(), &staged)).await.unwrap_or_else(|_| Err(late()))?;
         version(&staged).await
     };
     let fetched = fetched.await;
@@ -106,9 +107,9 @@ pub fn own_program() -> Result<PathBuf, String> {
     Ok(path)
 }
 
-async fn download(order: &Order, staged: &Path) -> Result<(), FetchError> {
+async fn download(order: &Order, proxy: Option<&ProxyUrl>, staged: &Path) -> Result<(), FetchError> {
     discard(&order.target);
-    let mut answer = ask(&order.address).await?;
+    let mut answer = ask(&order.address, proxy).await?;
     if answer.length().is_some_and(|length| length > LARGEST) {
         return Err(FetchError::TooLarge);
     }
@@ -134,10 +135,10 @@ async fn download(order: &Order, staged: &Path) -> Result<(), FetchError> {
     Ok(())
 }
 
-async fn ask(first: &Address) -> Result<Answer, FetchError> {
+async fn ask(first: &Address, proxy: Option<&ProxyUrl>) -> Result<Answer, FetchError> {
     let mut address = first.clone();
     for _ in 0..=REDIRECTS {
-        let answer = silent(Answer::to_get(&address)).await??;
+        let answer = silent(Answer::to_get(&address, proxy)).await??;
         match answer.elsewhere() {
             None => return Ok(answer),
             Some(location) => {

@@ -139,7 +139,9 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
     let facts = facts(&settings, host, &machine);
     let mut releases = Releases { keys: settings.agent.agent_release_key.0.clone(), place, trial: None };
     let (reach, on_disk) = (engine.clone(), directory.as_ref());
-    let renewing = Renewing::open(reach, own.as_deref(), on_disk, role, &mut releases, &mut kept);
+    let proxy = settings.broker.mqtt_proxy.clone();
+    let through = proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+    let renewing = Renewing::open(reach, proxy, own.as_deref(), on_disk, role, &mut releases, &mut kept);
     let rules = Rules {
         keys: settings.agent.agent_command_key.0.clone(),
         policy: settings.agent.agent_allow.clone(),
@@ -149,7 +151,7 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(
-        "radar-agent {} as {} (`{}`), broker {}",
+        "radar-agent {} as {} (`{}`), broker {}{through}",
         crate::VERSION,
         identity.id,
         facts.name,

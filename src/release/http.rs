@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use radar_link::mqtt::tls;
+use radar_link::proxy::{ProxyError, ProxyUrl};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,6 +26,8 @@ const PIECE: usize = 64 * 1024;
 pub(super) enum HttpError {
     #[error("{host}: {why}")]
     Connection { host: Box<str>, why: io::Error },
+    #[error("{0}")]
+    Proxy(#[source] ProxyError),
     #[error("{0}")]
     Tls(#[source] tls::TlsError),
     #[error("the connection broke: {0}")]
@@ -64,8 +67,8 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Asks for what is at an address, and reads the head of the answer.
-    pub(super) async fn to_get(address: &Address) -> Result<Self, HttpError> {
-        let mut stream = connect(address).await?;
+    pub(super) async fn to_get(address: &Address, proxy: Option<&ProxyUrl>) -> Result<Self, HttpError> {
+        let mut stream = connect(address, proxy).await?;
         let Address { path, .. } = address;
         let host = address.authority();
         let version = crate::VERSION;
@@ -126,9 +129,12 @@ async fn fill(stream: &mut Box<dyn Stream>, buffer: &mut BytesMut) -> Result<usi
     }
 }
 
-async fn connect(address: &Address) -> Result<Box<dyn Stream>, HttpError> {
+async fn connect(address: &Address, proxy: Option<&ProxyUrl>) -> Result<Box<dyn Stream>, HttpError> {
     let refused = |why| HttpError::Connection { host: address.host.clone(), why };
-    let stream = TcpStream::connect((&*address.host, address.port)).await.map_err(refused)?;
+    let stream = match proxy {
+        None => TcpStream::connect((&*address.host, address.port)).await.map_err(refused)?,
+        Some(proxy) => proxy.connect(&address.host, address.port).await.map_err(HttpError::Proxy)?,
+    };
     if !address.tls {
         return Ok(Box::new(stream));
     }

@@ -44,7 +44,7 @@ async fn fetched(answers: &[&str], body: &str) -> (Result<Box<str>, String>, boo
     let target = room.path().join("radar-agent");
     let (port, _serving) = server(answers).await;
     let address = format!("http://127.0.0.1:{port}/a/radar-agent?token=s3cret").parse().unwrap();
-    let result = fetch(Order { address, digest: digest(body), target: target.clone() }).await;
+    let result = fetch(Order { address, digest: digest(body), target: target.clone() }, None).await;
     let left = std::fs::metadata(trial::staged(&target));
     if let Ok(left) = &left {
         assert_eq!(left.permissions().mode() & 0o777, 0o755);
@@ -102,5 +102,42 @@ async fn what_cannot_be_had_or_is_something_else_leaves_nothing() {
     let room = tempfile::tempdir().unwrap();
     let address = "http://127.0.0.1:1/".parse().unwrap();
     let order = Order { address, digest: digest(""), target: room.path().join("none/radar-agent") };
-    assert!(fetch(order).await.unwrap_err().to_string().starts_with("download: 127.0.0.1: "));
+    assert!(fetch(order, None).await.unwrap_err().to_string().starts_with("download: 127.0.0.1: "));
+}
+
+// DM13, E9
+#[tokio::test]
+async fn a_program_is_fetched_through_the_proxy_and_not_past_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy: ProxyUrl = format!("http://me:word@{}", listener.local_addr().unwrap()).parse().unwrap();
+    let _serving = Owned::spawn(async move {
+        for opens in [false, true] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            let asked = String::from_utf8_lossy(&request[..length]).into_owned();
+            assert!(asked.starts_with("CONNECT releases.invalid:80 HTTP/1.1\r\n"), "{asked}");
+            assert!(asked.contains("Proxy-Authorization: Basic bWU6d29yZA==\r\n"), "{asked}");
+            let answer = if opens { "HTTP/1.1 200 OK\r\n\r\n" } else { "HTTP/1.1 403 No\r\n\r\n" };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if opens {
+                let length = stream.read(&mut request).await.unwrap();
+                assert!(request[..length].starts_with(b"GET /radar-agent HTTP/1.1\r\nHost: releases.invalid\r\n"));
+                stream.write_all(ok(PROGRAM).as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let room = tempfile::tempdir().unwrap();
+    let order = || Order {
+        // Only the proxy knows this name.
+        address: "http://releases.invalid/radar-agent".parse().unwrap(),
+        digest: digest(PROGRAM),
+        target: room.path().join("radar-agent"),
+    };
+    let error = fetch(order(), Some(proxy.clone())).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("download: the proxy http://127.0.0.1:") && error.contains("releases.invalid:80"),
+        "{error}"
+    );
+    assert_eq!(fetch(order(), Some(proxy)).await.unwrap(), "9.9.9 (abc)".into());
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use radar_link::proxy::ProxyUrl;
 use radar_link::tasks::Owned;
 use radar_link::time::{Clock, Now};
 use radar_wire::container::ContainerId;
@@ -39,6 +40,8 @@ pub(super) enum Answer {
 /// A self-update, as far as it is work.
 pub(super) struct Renewing {
     engine: engine::Settings,
+    /// On the way to where releases are.
+    proxy: Option<ProxyUrl>,
     task: Option<Owned<Answer>>,
     /// How an earlier life's ended is to be noted among the commands.
     settled: bool,
@@ -48,6 +51,7 @@ impl Renewing {
     /// Takes up what an earlier life has left: how it ended goes into `kept`, or is found out by a task.
     pub(super) fn open(
         engine: engine::Settings,
+        proxy: Option<ProxyUrl>,
         own: Option<&str>,
         directory: Option<&Directory>,
         role: Role,
@@ -55,7 +59,7 @@ impl Renewing {
         kept: &mut Kept,
     ) -> Self {
         let own = own.and_then(|own| own.parse().ok());
-        let mut renewing = Self { engine, task: None, settled: false };
+        let mut renewing = Self { engine, proxy, task: None, settled: false };
         let note = directory.and_then(Directory::note);
         if role == Role::Trial {
             releases.trial = Some(note.as_ref().map(|note| note.jti.clone()).unwrap_or_default());
@@ -82,7 +86,7 @@ impl Renewing {
 
     /// Fetches a program.
     pub(super) fn fetch(&mut self, order: Order) {
-        let fetching = release::fetch(order);
+        let fetching = release::fetch(order, self.proxy.clone());
         let fetching = async { Answer::Fetched(fetching.await.map(Some).map_err(|error| error.to_string())) };
         self.task = Some(Owned::spawn(fetching));
     }

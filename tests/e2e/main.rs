@@ -5,6 +5,7 @@
 mod agent_away;
 mod bridge_away;
 mod broker_away;
+mod certificates;
 mod commands;
 mod disk_full;
 mod engine_away;
@@ -20,4 +21,5 @@ mod secrets;
 mod self_update;
 mod server_away;
 mod take_over;
+mod ways_through;
 mod world;

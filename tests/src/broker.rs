@@ -46,6 +46,8 @@ pub struct Options {
     pub tls: bool,
     /// The TLS listener asks for a client certificate.
     pub client_certificates: bool,
+    /// The name in the client certificate is the account.
+    pub identity: bool,
     /// A listener for MQTT over WebSocket.
     pub websocket: bool,
     /// Accounts and what they may do.
@@ -116,6 +118,27 @@ impl Broker {
     /// `ws://127.0.0.1:port/mqtt`, where WebSocket was asked for.
     pub fn websocket_url(&self) -> Option<String> {
         self.websocket_port.map(|port| format!("ws://127.0.0.1:{port}/mqtt"))
+    }
+
+    /// The port of WebSocket, where it was asked for.
+    pub fn websocket_port(&self) -> Option<u16> {
+        self.websocket_port
+    }
+
+    /// SIGHUP: it reads certificates, accounts and rules anew.
+    pub fn reload(&self) {
+        self.process.ask(Process::hang_up);
+    }
+
+    /// From which addresses this client has connected.
+    pub fn origins(&self, client: &str) -> Vec<String> {
+        let log = fs::read_to_string(self.file("log")).unwrap_or_default();
+        // `… New client connected from 127.0.0.1:40000 as pi (…`
+        let lines = log.lines().filter_map(|line| line.split_once("New client connected from ")?.1.split_once(" as "));
+        let ours = lines.filter(|(_, name)| name.split(' ').next() == Some(client));
+        let address = |from: &str| from.rsplit_once(':').map_or(from, |(address, _)| address).to_owned();
+        // Over WebSocket it is told as an address of IPv6.
+        ours.map(|(from, _)| address(from.trim_start_matches("::ffff:"))).collect()
     }
 
     /// The certificates of the TLS listener.
@@ -247,6 +270,7 @@ impl Broker {
             writeln!(text, "certfile {}", certificates.server().display())?;
             writeln!(text, "keyfile {}", certificates.server_key().display())?;
             writeln!(text, "require_certificate {}", options.client_certificates)?;
+            writeln!(text, "use_identity_as_username {}", options.identity)?;
         }
         if let Some(port) = self.websocket_port {
             writeln!(text, "listener {port} 127.0.0.1\nprotocol websockets")?;

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod disk;
 pub mod engine;
 pub mod fleet;
+pub mod forward;
+pub mod front;
 pub mod limits;
 pub mod measure;
 pub mod observer;

@@ -194,6 +194,11 @@ impl Process {
         self.order("TERM");
     }
 
+    /// SIGHUP, which is for many daemons to read their files anew.
+    pub fn hang_up(&self) {
+        self.order("HUP");
+    }
+
     /// SIGSTOP: the process keeps its sockets and does nothing.
     pub fn stop(&self) {
         self.order("STOP");

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::proxy::ProxyUrl;
 use crate::secret::Secret;
 
 mod driver;
@@ -41,6 +42,8 @@ pub use url::{BrokerUrl, UrlError};
 pub struct Settings {
     /// `mqtt://`, `mqtts://`, `ws://` or `wss://`.
     pub url: BrokerUrl,
+    /// The HTTP proxy through which the broker is reached.
+    pub proxy: Option<ProxyUrl>,
     /// The account, if the broker wants one.
     pub username: Option<String>,
     /// Its password.
@@ -83,6 +86,7 @@ impl Settings {
     pub fn new(url: BrokerUrl, client_id: impl Into<String>) -> Self {
         Self {
             url,
+            proxy: None,
             username: None,
             password: None,
             ca_file: None,

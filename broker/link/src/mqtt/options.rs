@@ -5,11 +5,12 @@ use std::time::Duration;
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, LastWillProperties, PublishProperties};
-use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, Proxy, ProxyAuth, ProxyType, TlsConfiguration, Transport};
 
 use super::flight::LOOSE;
 use super::url::Scheme;
 use super::{Message, Qos, Settings, SetupError, Will, tls};
+use crate::proxy::ProxyUrl;
 
 /// Below this, rumqttc panics.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -97,6 +98,9 @@ pub(super) fn for_attempt(settings: &Settings, will: Option<Will>) -> Result<Mqt
         // One more than the window: rumqttc takes no acknowledgement and no goodbye while as
         // many publishes as this are under way.
         .set_outgoing_inflight_upper_limit(settings.window.max(1).saturating_add(1));
+    if let Some(proxy) = &settings.proxy {
+        options.set_proxy(through(proxy));
+    }
     if let Some(username) = &settings.username {
         let password = settings.password.as_ref().map(|password| password.expose()).unwrap_or_default();
         options.set_credentials(username, password);
@@ -105,6 +109,16 @@ pub(super) fn for_attempt(settings: &Settings, will: Option<Will>) -> Result<Mqt
         options.set_last_will(last_will(will));
     }
     Ok(options)
+}
+
+fn through(proxy: &ProxyUrl) -> Proxy {
+    let auth = match &proxy.account {
+        None => ProxyAuth::None,
+        Some((username, password)) => {
+            ProxyAuth::Basic { username: username.clone(), password: password.expose().to_owned() }
+        }
+    };
+    Proxy { ty: ProxyType::Http, auth, addr: proxy.host.clone(), port: proxy.port }
 }
 
 /// How many requests wait in the client's channel at most: publishes of both kinds,

@@ -4,12 +4,14 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use connect::HttpError;
 use rumqttc::v5::mqttbytes::Error as PacketError;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, StateError};
-use rustls::{AlertDescription, CertificateError};
 
 use super::Settings;
+
+mod handshake;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +73,13 @@ impl Reason {
             }
             ConnectionError::Timeout(_) => {
                 let limit = settings.reconnect.timeout.as_secs();
-                return Self::Network(format!("no answer from {broker} within {limit} s"));
+                let limit = format!("no answer from {broker} within {limit} s");
+                return Self::Network(match &settings.proxy {
+                    None => limit,
+                    Some(proxy) => format!(
+                        "{limit}; the way leads through the proxy {proxy}: check that it runs and reaches the broker, and MQTT_PROXY"
+                    ),
+                });
             }
             ConnectionError::MqttState(StateError::AwaitPingResp) => {
                 return Self::Network("the broker does not answer pings".to_owned());
@@ -85,10 +93,34 @@ impl Reason {
                     "{broker} does not speak MQTT 5 (it answers with code {code}); a broker with MQTT 5 is needed, for example Mosquitto 1.6 or newer"
                 ));
             }
+            ConnectionError::MqttState(StateError::Deserialization(error))
+                if find_from::<io::Error>(error).is_none() =>
+            {
+                return Self::Network(if connected {
+                    format!("the broker sent what is not MQTT: {error}")
+                } else if broker.is_encrypted() {
+                    format!("what answers at {broker} does not speak MQTT; the port may be one for WebSocket (wss://)")
+                } else {
+                    format!(
+                        "what answers at {broker} does not speak MQTT; the port may be one for TLS (mqtts://) or for WebSocket (ws://)"
+                    )
+                });
+            }
+            ConnectionError::Proxy(_) => return Self::Network(of_the_proxy(error, settings)),
+            ConnectionError::ResponseValidation(_) => {
+                return Self::Network(format!(
+                    "what answers at {broker} speaks WebSocket but not MQTT on it (no sub-protocol `mqtt`); check the path in MQTT_URL, and that a reverse proxy passes Sec-WebSocket-Protocol on"
+                ));
+            }
             _ => {}
         }
         if let Some(error) = find::<rustls::Error>(error) {
-            return Self::Tls(tls(error, settings));
+            return Self::Tls(handshake::text(error, settings));
+        }
+        if let (ConnectionError::Websocket(error), false) = (error, connected)
+            && let Some(text) = upgrade(&error.to_string(), settings)
+        {
+            return Self::Network(text);
         }
         match find::<io::Error>(error) {
             Some(error) => network(error, settings, connected),
@@ -154,19 +186,48 @@ fn dismissed(code: DisconnectReasonCode, said: Option<&str>, settings: &Settings
     })
 }
 
-fn closed(settings: &Settings, connected: bool) -> Reason {
+fn of_the_proxy(error: &ConnectionError, settings: &Settings) -> String {
+    let Some(proxy) = &settings.proxy else { return error.to_string() };
+    if let Some(error) = find::<HttpError>(error) {
+        return proxy.refusal(error, &format!("{}:{}", settings.url.host, settings.url.port));
+    }
+    find::<io::Error>(error).map_or_else(|| error.to_string(), |error| proxy.unreachable(error))
+}
+
+/// What is told when a web server does not change over to WebSocket. Its error has no type that can be named here.
+fn upgrade(error: &str, settings: &Settings) -> Option<String> {
     let url = &settings.url;
-    Reason::Network(if connected {
-        "the broker closed the connection".to_owned()
-    } else if url.is_encrypted() {
-        format!(
-            "{url} closed the connection without an answer; it may ask for a client certificate (MQTT_CERT_FILE and MQTT_KEY_FILE)"
-        )
-    } else {
-        format!(
-            "{url} closed the connection without an answer; the port may be one for TLS (mqtts://) or for WebSocket (ws://)"
-        )
+    if let Some(status) = error.strip_prefix("HTTP error: ") {
+        let hint = match status.get(..3) {
+            Some("404") => "check the path in MQTT_URL, and where the reverse proxy has the broker",
+            Some("502" | "503" | "504") => "the broker behind the reverse proxy does not answer; check that it runs",
+            Some("401" | "403") => {
+                "the web server asks for a login or denies the path; let the path pass, the broker has accounts of its own"
+            }
+            Some("301" | "302" | "307" | "308") => {
+                "it sends elsewhere; use that address in MQTT_URL, most often wss:// for ws://"
+            }
+            _ => "check MQTT_URL, and that a reverse proxy passes Upgrade and Connection on",
+        };
+        return Some(format!("the web server at {url} answers {status} and opens no WebSocket; {hint}"));
+    }
+    let strange = error.starts_with("WebSocket protocol error") || error.starts_with("HTTP format error");
+    strange.then(|| {
+        format!("what answers at {url} does not speak WebSocket; check the port and the path in MQTT_URL ({error})")
     })
+}
+
+fn closed(settings: &Settings, connected: bool) -> Reason {
+    if connected {
+        return Reason::Network("the broker closed the connection".to_owned());
+    }
+    let url = &settings.url;
+    let hint = if url.is_encrypted() {
+        "the port may be one without TLS (mqtt:// or ws://), or ask for a client certificate (MQTT_CERT_FILE and MQTT_KEY_FILE)"
+    } else {
+        "the port may be one for TLS (mqtts://) or for WebSocket (ws://)"
+    };
+    Reason::Network(format!("{url} closed the connection without an answer; {hint}"))
 }
 
 fn network(error: &io::Error, settings: &Settings, connected: bool) -> Reason {
@@ -180,6 +241,10 @@ fn network(error: &io::Error, settings: &Settings, connected: bool) -> Reason {
         Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
             format!("there is no way to {url} ({error})")
         }
+        // As tokio-rustls says it; a reset may also be that of a broker that has seen no client certificate.
+        Kind::UnexpectedEof if error.to_string().contains("handshake eof") => format!(
+            "{url} closed the connection in the TLS handshake; the port may be one without TLS (mqtt:// or ws://)"
+        ),
         Kind::ConnectionReset | Kind::BrokenPipe | Kind::UnexpectedEof => {
             return closed(settings, connected);
         }
@@ -189,43 +254,6 @@ fn network(error: &io::Error, settings: &Settings, connected: bool) -> Reason {
         }
         _ => format!("cannot connect to {url}: {error}"),
     })
-}
-
-fn tls(error: &rustls::Error, settings: &Settings) -> String {
-    use AlertDescription as Alert;
-    use CertificateError as Certificate;
-    let host = &settings.url.host;
-    match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => format!(
-            "the certificate of {host} is not signed by an authority that is trusted here; name the right CA certificate in MQTT_CA_FILE"
-        ),
-        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
-            format!("the certificate of {host} has expired, or the clock of this host is wrong")
-        }
-        rustls::Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
-            format!("the certificate of {host} is not valid yet, or the clock of this host is wrong")
-        }
-        rustls::Error::InvalidCertificate(
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        ) => format!(
-            "the certificate of the broker is not made for the name `{host}`; use one of its names in MQTT_URL ({error})"
-        ),
-        rustls::Error::AlertReceived(Alert::CertificateRequired) => {
-            "the broker asks for a client certificate; set MQTT_CERT_FILE and MQTT_KEY_FILE".to_owned()
-        }
-        rustls::Error::AlertReceived(alert) if settings.cert_file.is_some() => {
-            format!("the broker does not accept the client certificate of MQTT_CERT_FILE ({alert:?})")
-        }
-        rustls::Error::AlertReceived(alert) => {
-            format!(
-                "the broker broke off the TLS handshake ({alert:?}); it may ask for a client certificate (MQTT_CERT_FILE and MQTT_KEY_FILE)"
-            )
-        }
-        rustls::Error::InvalidMessage(_) => {
-            format!("{} does not speak TLS; the port may be one for mqtt:// or ws://", settings.url)
-        }
-        error => format!("TLS with {host} failed: {error}"),
-    }
 }
 
 /// Whether the broker closed the connection without a word.
@@ -240,12 +268,16 @@ pub(super) fn is_silent(error: &ConnectionError) -> bool {
 }
 
 /// Looks for an error of one kind in the chain of causes, and in what I/O errors wrap.
-fn find<'a, T: Error + 'static>(error: &'a ConnectionError) -> Option<&'a T> {
+fn find<T: Error + 'static>(error: &ConnectionError) -> Option<&T> {
     // This one does not name its source.
-    let mut cause: Option<&'a (dyn Error + 'static)> = match error {
-        ConnectionError::MqttState(StateError::Deserialization(error)) => Some(error),
-        error => Some(error),
-    };
+    match error {
+        ConnectionError::MqttState(StateError::Deserialization(error)) => find_from(error),
+        error => find_from(error),
+    }
+}
+
+fn find_from<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);

@@ -60,7 +60,14 @@ pub(super) fn client_config(settings: &Settings) -> Result<Arc<ClientConfig>, Tl
             })?;
             builder
                 .with_client_auth_cert(certificates("MQTT_CERT_FILE", cert_file)?, key)
-                .map_err(|error| refused(format!("it does not go with {}: {error}", key_file.display())))?
+                .map_err(|error| {
+                    refused(match error {
+                        rustls::Error::InvalidCertificate(error) if format!("{error:?}").contains("UnsupportedCertVersion") => {
+                            "it is not of X.509 version 3, as openssl makes it without extensions; make one with deploy/make-ca --client".to_owned()
+                        }
+                        error => format!("it does not go with {}: {error}", key_file.display()),
+                    })
+                })?
         }
         _ => builder.with_no_client_auth(),
     };

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Setting, Span};
 use crate::logging::Format;
 use crate::mqtt::{self, BrokerUrl};
+use crate::proxy::ProxyUrl;
 use crate::secret::Secret;
 
 /// The rows of [`MqttSettings`].
@@ -17,6 +18,13 @@ pub const MQTT: &[Setting] = &[
         default: Some("mqtt://localhost:1883"),
         secret: false,
         sentence: "The broker: mqtt:// or mqtts:// with host and port, or ws:// or wss:// with host, port and path (/mqtt when there is none).",
+    },
+    Setting {
+        key: "mqtt_proxy",
+        variable: "MQTT_PROXY",
+        default: None,
+        secret: true,
+        sentence: "The HTTP proxy through which the broker is reached, and through which the agent fetches new versions of itself: http://host:port, or http://user:password@host:port.",
     },
     Setting {
         key: "mqtt_username",
@@ -74,6 +82,8 @@ pub const MQTT: &[Setting] = &[
 pub struct MqttSettings {
     /// Where it is.
     pub mqtt_url: BrokerUrl,
+    /// The HTTP proxy through which it is reached.
+    pub mqtt_proxy: Option<ProxyUrl>,
     /// The account.
     pub mqtt_username: Option<String>,
     /// Its password.
@@ -94,6 +104,7 @@ impl MqttSettings {
     /// The settings of a session; the rest is as in [`mqtt::Settings::new`].
     pub fn session(&self, client_id: impl Into<String>) -> mqtt::Settings {
         mqtt::Settings {
+            proxy: self.mqtt_proxy.clone(),
             username: self.mqtt_username.clone(),
             password: self.mqtt_password.clone(),
             ca_file: self.mqtt_ca_file.clone(),

@@ -174,14 +174,15 @@ impl Values {
             },
             PartError::Other(text) => SettingsError::Table(text),
             PartError::Value(key, error) => {
-                let secret = self.setting(&key).is_some_and(|setting| setting.secret);
+                let secret = self.setting(&key).filter(|setting| setting.secret);
                 let given = self.values.get(&key).cloned().and_then(|value| value.into_string().ok());
-                let why = match (error, given) {
-                    _ if secret => "the value cannot be used (it is secret, so it is not shown)".to_owned(),
-                    (ConfigError::Type { expected, .. }, Some(given)) => {
-                        format!("`{given}` is not {expected}")
-                    }
-                    (error, _) => error.to_string(),
+                let why = match (secret, error, given) {
+                    (Some(setting), ..) => format!(
+                        "the value cannot be used (it is secret, so it is not shown); what belongs here: {}",
+                        setting.sentence
+                    ),
+                    (None, ConfigError::Type { expected, .. }, Some(given)) => format!("`{given}` is not {expected}"),
+                    (None, error, _) => error.to_string(),
                 };
                 self.refuse(&key, why)
             }

@@ -75,10 +75,6 @@ impl Broker {
         self.port
     }
 
-    pub(crate) fn room(&self) -> &Path {
-        self.room.path()
-    }
-
     /// Settings for a client of it, with short waits.
     pub(crate) fn client(&self, id: &str) -> Settings {
         client(&format!("mqtt://127.0.0.1:{}", self.port), id)
@@ -134,45 +130,55 @@ impl Authority {
 
     /// Signs a certificate (version 3, since it has extensions): its file and that of its key.
     pub(crate) async fn sign(&self, name: &str, alternative: &str, days: &str) -> (PathBuf, PathBuf) {
-        let (key, request, cert, extensions) =
-            (self.file(name, "key"), self.file(name, "csr"), self.file(name, "pem"), self.file(name, "ext"));
-        fs::write(&extensions, format!("subjectAltName={alternative}\nbasicConstraints=CA:FALSE\n")).unwrap();
-        let subject = format!("/CN={name}");
-        openssl(&[
-            "req",
-            "-new",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-subj",
-            &subject,
-            "-keyout",
-            &key,
-            "-out",
-            &request,
-        ])
-        .await;
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            &self.file(self.name, "pem"),
-            "-CAkey",
-            &self.file(self.name, "key"),
-            "-CAcreateserial",
-            "-days",
-            days,
-            "-extfile",
-            &extensions,
-            "-out",
-            &cert,
-        ])
-        .await;
+        let extensions = format!("subjectAltName={alternative}\nbasicConstraints=CA:FALSE\n");
+        self.issue(name, &extensions, &["-days", days]).await
+    }
+
+    /// One with these extensions; without any it is of version 1.
+    pub(crate) async fn issue(&self, name: &str, extensions: &str, more: &[&str]) -> (PathBuf, PathBuf) {
+        let (key, request, cert) = self.request(name).await;
+        let (own, own_key, file) = (self.file(self.name, "pem"), self.file(self.name, "key"), self.file(name, "ext"));
+        let mut arguments = vec!["x509", "-req", "-in", &request, "-CA", &own, "-CAkey", &own_key, "-CAcreateserial"];
+        if !extensions.is_empty() {
+            fs::write(&file, extensions).unwrap();
+            arguments.extend(["-extfile", &file]);
+        }
+        arguments.extend(["-out", &cert]);
+        arguments.extend(more);
+        openssl(&arguments).await;
         (cert.into(), key.into())
+    }
+
+    /// One that is valid between two dates (`20400101000000Z`), for `localhost`.
+    pub(crate) async fn issue_between(&self, name: &str, from: &str, until: &str) -> (PathBuf, PathBuf) {
+        let (key, request, cert) = self.request(name).await;
+        let (own, own_key) = (self.file(self.name, "pem"), self.file(self.name, "key"));
+        let (config, index) = (self.file(name, "cnf"), self.file(name, "index"));
+        let room = self.room.display();
+        let text = format!(
+            "[ca]\ndefault_ca=own\n[own]\ndatabase={index}\nserial={index}.serial\nnew_certs_dir={room}\npolicy=any\n[any]\ncommonName=supplied\n\
+             [leaf]\nsubjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n"
+        );
+        fs::write(&config, text).unwrap();
+        fs::write(&index, "").unwrap();
+        let begin = ["ca", "-batch", "-notext", "-rand_serial", "-md", "sha256", "-config", &config, "-cert", &own];
+        let end = ["-keyfile", &own_key, "-in", &request, "-out", &cert, "-extensions", "leaf"];
+        openssl(&[&begin[..], &end, &["-startdate", from, "-enddate", until]].concat()).await;
+        (cert.into(), key.into())
+    }
+
+    async fn request(&self, name: &str) -> (String, String, String) {
+        let (key, request, cert) = (self.file(name, "key"), self.file(name, "csr"), self.file(name, "pem"));
+        let subject = format!("/CN={name}");
+        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+        let rest = ["-subj", &subject, "-keyout", &key, "-out", &request];
+        openssl(&[&["req", "-new"], &curve[..], &rest].concat()).await;
+        (key, request, cert)
+    }
+
+    /// The key of the authority.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.file(self.name, "key").into()
     }
 
     fn file(&self, name: &str, ending: &str) -> String {

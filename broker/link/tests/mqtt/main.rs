@@ -4,10 +4,12 @@
 
 mod broker;
 mod delivery;
+mod faults;
 mod owner;
 mod presence;
 mod proxy;
 mod refusal;
 mod stall;
+mod through;
 mod tls;
 mod unruly;

@@ -134,7 +134,7 @@ fn what_is_wrong_is_said_with_the_setting_and_its_source() {
         (
             "",
             &[("NAME", "me"), ("PIN", "4711")],
-            "variable PIN: the value cannot be used (it is secret, so it is not shown)",
+            "variable PIN: the value cannot be used (it is secret, so it is not shown); what belongs here: The pin.",
         ),
     ] {
         assert_eq!(read_own(toml, env), Err(expected.to_owned()), "{toml} {env:?}");
