@@ -8,7 +8,7 @@ use radar_link::mqtt::{Message, Qos, Session, Will, Wills};
 use radar_link::time::Clock;
 use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
-use radar_wire::topic::{AgentId, Channel, Prefix};
+use radar_wire::topic::{AgentId, Channel};
 
 use super::RunError;
 use crate::agent::commands::Rules;

@@ -93,20 +93,27 @@ impl Request {
         Self::new(json!({ "command": "getDefaultACLAccess" }), None)
     }
 
-    /// Makes an account that may do nothing yet; it says who of two that ask at once has made it.
-    pub(crate) fn claim(account: &str, client_id: Option<&str>, text: &str, password: &str) -> Self {
-        let mut body =
-            json!({ "command": "createClient", "username": account, "password": password, "textname": text });
+    /// Makes a role; the first of what belongs to an account, it says who of two that ask at once may make the rest.
+    pub(crate) fn claim(role: &str, access: &Access) -> Self {
+        let body = json!({ "command": "createRole", "rolename": role, "acls": rules(access) });
+        Self::new(body, Some("Role already exists"))
+    }
+
+    /// Makes an account with a role that is there.
+    pub(crate) fn create(account: &str, client_id: Option<&str>, text: &str, password: &str, role: &str) -> Self {
+        let mut body = json!({
+            "command": "createClient", "username": account, "password": password, "textname": text,
+            "roles": [{ "rolename": role }],
+        });
         if let Some(client_id) = client_id {
             body["clientid"] = client_id.into();
         }
         Self::new(body, Some("Client already exists"))
     }
 
-    /// Makes a role, if there is none of the name, and gives it its rules.
-    pub(crate) fn role(name: &str, access: &Access) -> [Self; 2] {
-        let body = |command: &str| json!({ "command": command, "rolename": name, "acls": rules(access) });
-        [Self::new(body("createRole"), Some("Role already exists")), Self::new(body("modifyRole"), None)]
+    /// Gives a role that is there its rules.
+    pub(crate) fn rule(role: &str, access: &Access) -> Self {
+        Self::new(json!({ "command": "modifyRole", "rolename": role, "acls": rules(access) }), None)
     }
 
     /// Gives an account that is there its password, its client id and its one role.
@@ -123,6 +130,11 @@ impl Request {
     /// Whether an account is there.
     pub(crate) fn account(account: &str) -> Self {
         Self::new(json!({ "command": "getClient", "username": account }), Some("Client not found"))
+    }
+
+    /// Whether a role is there.
+    pub(crate) fn role(role: &str) -> Self {
+        Self::new(json!({ "command": "getRole", "rolename": role }), Some("Role not found"))
     }
 
     /// Deletes an account, and ends its connection.
@@ -217,30 +229,31 @@ mod tests {
     #[test]
     fn the_plugin_is_asked_in_its_words() {
         let access = Access::agent(&Prefix::default(), &"pi".parse().unwrap());
-        let [create, modify] = Request::role("radar-agent-pi", &access);
+        let name = "radar-agent-pi";
         let all = [
-            Request::claim("radar-agent-pi", Some("radar-agent-pi"), "Pi", "secret"),
-            Request::claim("radar-bridge", None, "The bridge", "secret"),
-            Request::furnish("radar-agent-pi", Some("radar-agent-pi"), "secret", "radar-agent-pi"),
-            create,
-            modify,
-            Request::delete_account("radar-agent-pi"),
+            Request::claim(name, &access),
+            Request::create(name, Some(name), "Pi", "secret", name),
+            Request::create("radar-bridge", None, "The bridge", "secret", "radar-bridge"),
+            Request::rule(name, &access),
+            Request::furnish(name, Some(name), "secret", name),
+            Request::delete_account(name),
         ];
         let message: Value = serde_json::from_slice(&message(&all, "m")).unwrap();
         let commands = &message["commands"];
         assert_eq!(
-            commands[0],
-            json!({
-                "command": "createClient", "username": "radar-agent-pi", "clientid": "radar-agent-pi", "textname": "Pi",
-                "password": "secret", "correlationData": "m-0",
-            })
-        );
-        assert_eq!(commands[1]["clientid"], Value::Null);
-        assert_eq!(commands[2]["roles"], json!([{ "rolename": "radar-agent-pi" }]));
-        assert_eq!(
-            (&commands[3]["command"], commands[3]["acls"].as_array().unwrap().len()),
+            (&commands[0]["command"], commands[0]["acls"].as_array().unwrap().len()),
             (&json!("createRole"), 15)
         );
+        assert_eq!(
+            commands[1],
+            json!({
+                "command": "createClient", "username": name, "clientid": name, "textname": "Pi", "password": "secret",
+                "roles": [{ "rolename": name }], "correlationData": "m-1",
+            })
+        );
+        assert_eq!(commands[2]["clientid"], Value::Null);
+        assert_eq!((&commands[3]["command"], &commands[3]["acls"]), (&json!("modifyRole"), &commands[0]["acls"]));
+        assert_eq!(commands[4]["roles"], json!([{ "rolename": name }]));
         assert_eq!(all[5].command(), "deleteClient");
     }
 

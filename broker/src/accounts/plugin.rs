@@ -14,7 +14,7 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// How long the plugin may take for an answer; it writes its whole file anew for each request.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a broker without the plugin is given to say nothing.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_secs(5);
 /// The most bytes of an answer.
 const MAX_ANSWER: u32 = 1024 * 1024;
 

@@ -198,29 +198,36 @@ fn certificates(file: &Path) -> anyhow::Result<String> {
 async fn make(settings: &Settings, handover: &Handover, rotate: bool) -> anyhow::Result<()> {
     let Handover { account, id, password, name, .. } = handover;
     let mut plugin = Plugin::open(settings).await?;
-    let password = password.expose();
+    let (password, access) = (password.expose(), Access::agent(&handover.prefix, id));
+    // The helper of a self-update is another client, of the same host and with the same rights.
+    let helper = handover.prefix.take_over_client_id(id);
+    let create = |account: &str| Request::create(account, Some(account), name, password, &handover.account);
+    let furnish = |account: &str| Request::furnish(account, Some(account), password, &handover.account);
+    let half = || format!("the account {account} is only half made: run it again with --rotate --id {id}");
     if rotate {
-        let missing = plugin.insist(&[Request::account(account)]).await? == [true];
+        let missing = plugin.insist(&[Request::role(account), Request::account(account)]).await? == [true; 2];
         anyhow::ensure!(!missing, "there is no account {account} that could have a new password: leave --rotate out");
+        let all = [
+            Request::claim(account, &access),
+            Request::rule(account, &access),
+            create(account),
+            furnish(account),
+            create(&helper),
+            furnish(&helper),
+        ];
+        plugin.insist(&all).await.with_context(half)?;
     } else {
-        let there = plugin.insist(&[Request::claim(account, Some(account), name, password)]).await? == [true];
+        let there = plugin.insist(&[Request::claim(account, &access)]).await? == [true];
         anyhow::ensure!(
             !there,
             "there is an agent {id} already (account {account}), and nothing was changed: give another one --id, or this one a new password with --rotate"
         );
+        let settled = plugin.insist(&[create(account), create(&helper)]).await.with_context(half)?;
+        anyhow::ensure!(
+            settled == [false; 2],
+            "there is an account {account} already, which was not made here wholly: --rotate --id {id} completes it"
+        );
     }
-    // The helper of a self-update is another client, of the same host and with the same rights.
-    let helper = handover.prefix.take_over_client_id(id);
-    let [create, modify] = Request::role(account, &Access::agent(&handover.prefix, id));
-    let rest = [
-        create,
-        modify,
-        Request::furnish(account, Some(account), password, account),
-        Request::claim(&helper, Some(&helper), name, password),
-        Request::furnish(&helper, Some(&helper), password, account),
-    ];
-    let half = || format!("the account {account} is only half made: run it again with --rotate --id {id}");
-    plugin.insist(&rest).await.with_context(half)?;
     plugin.close().await;
     Ok(())
 }

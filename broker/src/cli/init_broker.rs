@@ -133,12 +133,15 @@ async fn make_in_running(
     );
     // The password is on the disk before it counts.
     write_new(directory, BRIDGE_PASSWORD, &format!("{}\n", own.expose()))?;
-    let [create, modify] = Request::role(name, access);
+    let make = [
+        Request::claim(name, access),
+        Request::rule(name, access),
+        Request::create(name, None, "The bridge", own.expose(), name),
+    ];
     let made = async {
-        let settled = plugin.insist(&[Request::claim(name, None, "The bridge", own.expose())]).await?;
-        anyhow::ensure!(settled == [false], "somebody else has just made the account {name}");
-        plugin.insist(&[create, modify, Request::furnish(name, None, own.expose(), name)]).await?;
-        anyhow::Ok(())
+        let settled = plugin.insist(&make).await?;
+        anyhow::ensure!(settled.last() == Some(&false), "somebody else has just made the account {name}");
+        Ok(())
     };
     if let Err(error) = made.await {
         // A password of nothing; what counts is why.
