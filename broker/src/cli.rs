@@ -17,19 +17,23 @@ use radar_link::time::Clock;
 use radar_wire::topic::AgentId;
 use tracing::{error, info};
 
+use crate::accounts::plugin::PluginError;
 use crate::instance::{InstanceError, is_running};
 use crate::relay::UpstreamIdError;
 use crate::settings::{Settings, table};
 use crate::upstream::UpstreamError;
 use crate::{text, when};
 
+mod add_agent;
 mod agents;
 mod api_key;
 mod audit;
 mod command;
 mod events;
+mod init_broker;
 mod key;
 mod purge;
+mod remove_agent;
 mod sign;
 
 /// Asked to stop, or all printed.
@@ -103,6 +107,12 @@ enum Command {
     },
     /// Print the public key that agents verify commands with; makes the key if there is none
     Key,
+    /// Make the first accounts of a broker: one that makes the others, and the bridge's
+    InitBroker(init_broker::Arguments),
+    /// Make an agent's account at the broker, and print all that its host needs
+    AddAgent(add_agent::Arguments),
+    /// Remove an agent that is gone for good: its account at the broker, its retained messages and its history
+    RemoveAgent(remove_agent::Arguments),
     /// Sign a new version of the agent, for hosts that update it as a program
     Sign(sign::Arguments),
 }
@@ -144,6 +154,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
         Command::ApiKey { action } => api_key::perform(&settings.data_dir, &action, now, &mut out).map(|()| DONE),
         Command::Key => key::show(&settings.data_dir, &mut out).map(|()| DONE),
         Command::Sign(sign) => sign::show(&settings.data_dir, &sign, &mut out, &mut io::stderr()).map(|()| DONE),
+        Command::InitBroker(init) => in_runtime(init_broker::init(&settings, &init, &mut out)).map(|()| DONE),
+        Command::AddAgent(add) => {
+            in_runtime(add_agent::add(&settings, &add, &mut out, &mut io::stderr())).map(|()| DONE)
+        }
+        Command::RemoveAgent(remove) => in_runtime(remove_agent::remove(&settings, &remove, &mut out)).map(|()| DONE),
         Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)).map(|()| DONE),
     };
     let result = result.and_then(|code| {
@@ -222,6 +237,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let unusable = matches!(directory, Some(InstanceError::Access { .. }))
         || error.downcast_ref::<SettingsError>().is_some()
         || error.downcast_ref::<SetupError>().is_some()
+        || matches!(error.downcast_ref::<PluginError>(), Some(PluginError::Setup(_)))
         || error.downcast_ref::<LoggingError>().is_some()
         || error.downcast_ref::<UpstreamError>().is_some()
         || error.downcast_ref::<UpstreamIdError>().is_some()

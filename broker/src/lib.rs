@@ -5,7 +5,7 @@
 //! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
 //! end. `store` is the only room with
 //! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
-//! commands are asked for; `http::api` is another way to the same. [`cli`] is what a person types
+//! commands are asked for; `http::api` is another way to the same. `accounts` is for commands that make accounts at the broker. [`cli`] is what a person types
 //! beside the broker, [`radar`] what they type anywhere else.
 
 use std::future::Future;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{info, warn};
 
+mod accounts;
 pub mod api_keys;
 mod asking;
 pub mod cli;

@@ -19,6 +19,20 @@ use crate::store::Keep;
 const OWN: &[Setting] = &[
     data_dir(Some("/var/lib/radar-bridge"), "The directory of the database and the server's secrets."),
     Setting {
+        key: "mqtt_admin_username",
+        variable: "MQTT_ADMIN_USERNAME",
+        default: None,
+        secret: false,
+        sentence: "The account with which add-agent, remove-agent and init-broker --running make accounts at the broker; without it MQTT_USERNAME. The bridge itself does not use it.",
+    },
+    Setting {
+        key: "mqtt_admin_password",
+        variable: "MQTT_ADMIN_PASSWORD",
+        default: None,
+        secret: true,
+        sentence: "The password of that account.",
+    },
+    Setting {
         key: "log_format",
         variable: "LOG_FORMAT",
         default: Some("text"),
@@ -129,6 +143,8 @@ pub fn table() -> Vec<Setting> {
 pub struct Settings {
     /// How to reach the broker.
     pub mqtt: MqttSettings,
+    /// The account that makes accounts at the broker, where it is not the bridge's own.
+    pub admin: Option<Login>,
     /// What all topics start with.
     pub prefix: Prefix,
     /// The directory of the database and the secrets.
@@ -160,7 +176,7 @@ pub struct UpstreamSettings {
     pub identity: Option<Identity>,
 }
 
-/// The server's web login.
+/// An account and its password: the server's web login, or the broker's administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The account.
@@ -212,6 +228,8 @@ impl TryFrom<String> for ListenOrOff {
 
 #[derive(Deserialize)]
 struct Plain {
+    mqtt_admin_username: Option<String>,
+    mqtt_admin_password: Option<Secret>,
     data_dir: PathBuf,
     log_format: Format,
     bridge_log_level: String,
@@ -240,8 +258,14 @@ impl Settings {
         let plain: Plain = values.part()?;
         let prefix =
             mqtt.mqtt_topic_prefix.parse().map_err(|error| values.refuse("mqtt_topic_prefix", format!("{error}")))?;
+        let admin = login(
+            &values,
+            ("mqtt_admin_username", "MQTT_ADMIN_USERNAME", &plain.mqtt_admin_username),
+            ("mqtt_admin_password", "MQTT_ADMIN_PASSWORD", &plain.mqtt_admin_password),
+        )?;
         Ok(Self {
             prefix,
+            admin,
             upstream: upstream(&values, &plain)?,
             data_dir: plain.data_dir,
             log_format: plain.log_format,
@@ -288,6 +312,21 @@ pub(crate) fn api_keys(data_dir: &Path) -> PathBuf {
     data_dir.join("api-keys.json")
 }
 
+/// An account with its password, or neither; each by its key and its variable.
+fn login(
+    values: &Values,
+    (username_key, username_variable, username): (&str, &str, &Option<String>),
+    (password_key, password_variable, password): (&str, &str, &Option<Secret>),
+) -> Result<Option<Login>, SettingsError> {
+    let needs = |key: &str, what: &str| Err(values.refuse(key, format!("it needs {what}, which is not set")));
+    match (username, password) {
+        (Some(username), Some(password)) => Ok(Some(Login { username: username.clone(), password: password.clone() })),
+        (Some(_), None) => needs(username_key, password_variable),
+        (None, Some(_)) => needs(password_key, username_variable),
+        (None, None) => Ok(None),
+    }
+}
+
 fn upstream(values: &Values, plain: &Plain) -> Result<Option<UpstreamSettings>, SettingsError> {
     let needs = |key: &str, what: &str| values.refuse(key, format!("it needs {what}, which is not set"));
     let Some(url) = &plain.server_url else {
@@ -304,12 +343,11 @@ fn upstream(values: &Values, plain: &Plain) -> Result<Option<UpstreamSettings>, 
         };
     };
     let url = server_url(url).map_err(|why| values.refuse("server_url", why))?;
-    let login = match (&plain.server_username, &plain.server_password) {
-        (Some(username), Some(password)) => Some(Login { username: username.clone(), password: password.clone() }),
-        (Some(_), None) => return Err(needs("server_username", "SERVER_PASSWORD")),
-        (None, Some(_)) => return Err(needs("server_password", "SERVER_USERNAME")),
-        (None, None) => None,
-    };
+    let login = login(
+        values,
+        ("server_username", "SERVER_USERNAME", &plain.server_username),
+        ("server_password", "SERVER_PASSWORD", &plain.server_password),
+    )?;
     let identity = match (&plain.agent_id, &plain.agent_enroll_token, &plain.refresh_secret) {
         (Some(_), None, None) => return Err(needs("agent_id", "AGENT_ENROLL_TOKEN or REFRESH_SECRET")),
         (Some(id), enroll_token, refresh_secret) => Some(Identity {

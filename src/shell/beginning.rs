@@ -8,7 +8,7 @@ use radar_link::mqtt::{Message, Qos, Session, Will, Wills};
 use radar_link::time::Clock;
 use radar_wire::codec::{self, MAX_PACKED};
 use radar_wire::status::AgentFacts;
-use radar_wire::topic::{AgentId, Channel, Prefix};
+use radar_wire::topic::{AgentId, Channel};
 
 use super::RunError;
 use crate::agent::commands::Rules;
@@ -47,7 +47,7 @@ pub(super) fn start_session(
     clock: Clock,
 ) -> Result<Session, RunError> {
     let prefix = &settings.prefix;
-    let mut session = settings.broker.session(client_id(prefix, id));
+    let mut session = settings.broker.session(prefix.client_id(id));
     session.clean_start = false;
     session.session_expiry = SESSION_EXPIRY;
     session.receive_max = 20;
@@ -71,14 +71,6 @@ pub(super) fn start_session(
         Some(Will { message, delay: WILL_DELAY })
     });
     Session::start(session, wills).map_err(RunError::Broker)
-}
-
-/// One id per agent and prefix, so that no two agents evict each other.
-pub(crate) fn client_id(prefix: &Prefix, id: &AgentId) -> String {
-    match prefix.as_str() {
-        Prefix::DEFAULT => format!("radar-agent-{id}"),
-        prefix => format!("radar-agent-{id}@{prefix}"),
-    }
 }
 
 pub(super) fn config(

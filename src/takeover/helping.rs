@@ -120,8 +120,12 @@ struct Witness {
 
 impl Witness {
     fn open(settings: &Settings, id: &AgentId) -> Result<Self, String> {
-        let client = format!("{}-take-over", beginning::client_id(&settings.prefix, id));
-        let mut session: mqtt::Settings = settings.broker.session(client);
+        let (own, client) = (settings.prefix.client_id(id), settings.prefix.take_over_client_id(id));
+        let mut session: mqtt::Settings = settings.broker.session(&client);
+        // An account of that name takes the agent's client id alone; beside it there is one for this, by the same password.
+        if session.username.as_ref() == Some(&own) {
+            session.username = Some(client);
+        }
         session.subscriptions = vec![settings.prefix.topic(id, &Channel::Status)];
         let session = Session::start(session, Box::new(|_| None)).map_err(|error| error.to_string())?;
         Ok(Self { session, seen: None })

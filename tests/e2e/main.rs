@@ -2,6 +2,7 @@
 //! that goes wrong between them. What each test asserts on is what a user sees: the bridge's history,
 //! its list of agents, and the server's view.
 
+mod accounts;
 mod agent_away;
 mod bridge_away;
 mod broker_away;

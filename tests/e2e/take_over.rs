@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bollard::models::{ContainerInspectResponse, HostConfig, RestartPolicyNameEnum};
 use radar_link::jws::{SigningKey, sign};
 use radar_link::time::Clock;
-use radar_tests::broker::{Broker, Options, Tap};
+use radar_tests::broker::{Accounts, Broker, Options, Tap};
 use radar_tests::engine::{Engine, Spec};
 use radar_tests::process;
 use radar_tests::programs::built;
@@ -31,6 +31,8 @@ const DEAF: &str = r#"ENTRYPOINT ["/bin/sh", "-c", "case \"$*\" in *take-over*) 
 /// Not even a helper comes of it.
 const BROKEN: &str = r#"ENTRYPOINT ["/bin/false"]"#;
 
+const STATUS_ONLY: &str = "topic read radar/v1/pi/status";
+
 struct Stage {
     engine: Engine,
     broker: Broker,
@@ -44,7 +46,11 @@ struct Stage {
 impl Stage {
     async fn set() -> Result<Self> {
         let engine = Engine::start().await?;
-        let broker = Broker::open(&Options::default()).await?;
+        // As `add-agent` makes them: the helper has an account of its own, by the same password.
+        let mut accounts = Accounts::default();
+        accounts.add_with_password("radar-agent-pi", "secret", "topic readwrite radar/v1/pi/#");
+        accounts.add_with_password("radar-take-over-pi", "secret", STATUS_ONLY);
+        let broker = Broker::open(&Options { accounts: Some(accounts), ..Options::default() }).await?;
         let tap = broker.tap(&[OUTCOME, STATUS]).await?;
         let key = SigningKey::generate()?;
         let program = built().await?.join("radar-agent");
@@ -52,6 +58,8 @@ impl Stage {
         let data = process::directory("take-over")?;
         let variables = [
             format!("MQTT_URL={}", broker.url()),
+            "MQTT_USERNAME=radar-agent-pi".to_owned(),
+            "MQTT_PASSWORD=secret".to_owned(),
             format!("AGENT_COMMAND_KEY={}", key.public()),
             "MQTT_KEEP_ALIVE=5s".to_owned(),
             "AGENT_ALLOW=self-update".to_owned(),
@@ -161,6 +169,9 @@ async fn an_image_that_works_takes_over_with_all_that_was_set() -> Result<()> {
     assert_eq!(again.state, Progress::Succeeded);
     assert!(again.reason.is_some_and(|reason| reason.starts_with("unchanged")));
     assert_eq!(stage.only().await?.id, found.id);
+    // E8: the agent's account is bound to the agent's client id where it can be, so the helper came in with its own.
+    let log = stage.broker.tail();
+    assert!(log.contains("u'radar-agent-pi'") && log.contains("u'radar-take-over-pi'"), "{log}");
     Ok(())
 }
 

@@ -40,6 +40,8 @@ fn a_wrong_value_is_refused_with_the_name_of_its_setting() {
         (&[("SERVER_URL", "http://:80")], "SERVER_URL", "host"),
         (&[("SERVER_URL", "http://me:secret@radar.example")], "SERVER_URL", "SERVER_USERNAME"),
         (&[("SERVER_URL", "http://radar.example/?x")], "SERVER_URL", "more than"),
+        (&[("MQTT_ADMIN_PASSWORD", "secret")], "MQTT_ADMIN_PASSWORD", "MQTT_ADMIN_USERNAME"),
+        (&[("MQTT_ADMIN_USERNAME", "admin")], "MQTT_ADMIN_USERNAME", "MQTT_ADMIN_PASSWORD"),
         (&[SERVER, ("SERVER_PASSWORD", "secret")], "SERVER_PASSWORD", "SERVER_USERNAME"),
         (&[SERVER, ("SERVER_USERNAME", "admin")], "SERVER_USERNAME", "SERVER_PASSWORD"),
         (&[SERVER, ("REFRESH_SECRET", "secret")], "REFRESH_SECRET", "AGENT_ID"),

@@ -45,6 +45,27 @@ impl Prefix {
         format!("{}/{VERSION}/{agent}/{channel}", self.0)
     }
 
+    /// The client id of an agent at the broker: one per agent and prefix, so that no two evict each other. An account
+    /// that is made for the agent has it as its name, and is bound to it.
+    #[must_use]
+    pub fn client_id(&self, agent: &AgentId) -> String {
+        self.client("radar-agent", agent)
+    }
+
+    /// The client id of the helper that gives an agent's container its new version, beside the agent; and the name of
+    /// the helper's own account, where the agent's is bound to the agent's client id.
+    #[must_use]
+    pub fn take_over_client_id(&self, agent: &AgentId) -> String {
+        self.client("radar-take-over", agent)
+    }
+
+    fn client(&self, head: &str, agent: &AgentId) -> String {
+        match self.as_str() {
+            Self::DEFAULT => format!("{head}-{agent}"),
+            prefix => format!("{head}-{agent}@{prefix}"),
+        }
+    }
+
     /// The filter that matches one channel (`status`, `log/+`, …) of all agents.
     #[must_use]
     pub fn filter(&self, channel: &str) -> String {
@@ -215,6 +236,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    // E8
+    #[test]
+    fn client_ids_are_one_per_agent_prefix_and_purpose() {
+        let mut seen = std::collections::BTreeSet::new();
+        for prefix in ["radar", "radar/home", "pi"] {
+            let prefix: Prefix = prefix.parse().unwrap();
+            for agent in ["pi", "pi-take-over", "take-over-pi"] {
+                let agent: AgentId = agent.parse().unwrap();
+                assert!(seen.insert(prefix.client_id(&agent)) && seen.insert(prefix.take_over_client_id(&agent)));
+            }
+        }
+        assert!(seen.contains("radar-agent-pi") && seen.contains("radar-take-over-pi@radar/home"), "{seen:?}");
     }
 
     #[test]

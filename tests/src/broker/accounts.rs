@@ -38,7 +38,12 @@ impl Accounts {
 
     /// Adds an account with rules of its own, one a line in the form of Mosquitto's ACL file.
     pub fn add(&mut self, user: &str, rules: &str) {
-        self.users.push((user.to_owned(), format!("{user}-password")));
+        self.add_with_password(user, &format!("{user}-password"), rules);
+    }
+
+    /// The same with a password of its own.
+    pub fn add_with_password(&mut self, user: &str, password: &str, rules: &str) {
+        self.users.push((user.to_owned(), password.to_owned()));
         // Rules before the first `user` line are for everybody, so a user's own follow at the end.
         writeln!(self.rules, "user {user}\n{rules}").expect("a String grows");
     }

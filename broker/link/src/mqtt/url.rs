@@ -74,6 +74,11 @@ pub enum UrlError {
 }
 
 impl BrokerUrl {
+    /// The broker's name or address; an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_encrypted(&self) -> bool {
         matches!(self.scheme, Scheme::Mqtts | Scheme::Wss)
