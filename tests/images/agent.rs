@@ -6,7 +6,7 @@ use radar_tests::broker::{Broker, Options};
 use radar_tests::wait::until;
 use radar_wire::codec;
 use radar_wire::snapshot::Snapshot;
-use radar_wire::status::Presence;
+use radar_wire::status::{Presence, Reason};
 
 use crate::running::{DEADLINE, group, health, named, status, stop, tight, with_socket};
 use crate::workshop::{AGENT, COMMIT, docker, image};
@@ -36,7 +36,8 @@ async fn the_image_is_small_and_says_what_it_is() -> Result<()> {
     assert_eq!(label("licenses"), Some("MIT"));
     assert_eq!(label("source"), Some("https://radar.example/edge"));
     assert!(label("description").is_some_and(|text| !text.is_empty()));
-    let said = docker(&engine.host(), &["run", "--rm", "--network", "none", "--read-only", &image, "--version"]).await?;
+    let said =
+        docker(&engine.host(), &["run", "--rm", "--network", "none", "--read-only", &image, "--version"]).await?;
     assert_eq!(said, format!("radar-agent {} ({COMMIT})\n", env!("CARGO_PKG_VERSION")));
     Ok(())
 }
@@ -50,7 +51,7 @@ async fn it_works_as_nobody_on_a_root_that_cannot_be_written() -> Result<()> {
     let environment = [named(&broker), format!("AGENT_ID={name}")];
     engine.run(&name, tight(&image, &environment, |host| with_socket(&engine, host))).await?;
     let online = status(&broker, &name, Presence::Online).await?;
-    assert_eq!(online.commit.as_deref(), Some(COMMIT));
+    assert_eq!(online.agent.commit.as_deref(), Some(COMMIT));
     until("the first snapshot", DEADLINE, async || {
         let seen = broker.retained(&format!("radar/v1/{name}/snapshot")).await?.context("no snapshot")?;
         let told: Snapshot = codec::decode(seen.content_type.as_deref(), &seen.payload)?;
@@ -66,7 +67,7 @@ async fn it_works_as_nobody_on_a_root_that_cannot_be_written() -> Result<()> {
 
     assert_eq!(stop(&engine, &name).await?, Some(0));
     let offline = status(&broker, &name, Presence::Offline).await?;
-    assert_eq!(offline.reason.to_string(), "stop");
+    assert_eq!(offline.reason, Reason::Stop);
     // Its id and its cursor are on the volume, so it is the same one again.
     engine.start_container(&name).await?;
     let again = status(&broker, &name, Presence::Online).await?;

@@ -65,7 +65,7 @@ async fn runs(agent: Kind, bridge: Kind, architecture: &str, emulator: &str) -> 
     let agent = start("radar-agent", &of_agent)?;
 
     let online = status(&broker, &name, Presence::Online).await.with_context(|| agent.tail())?;
-    assert_eq!(online.arch.as_deref(), Some(if architecture == "arm" { "arm" } else { "aarch64" }));
+    assert_eq!(&*online.agent.arch, if architecture == "arm" { "arm" } else { "aarch64" });
     until("the first snapshot", DEADLINE, async || {
         let seen = broker.retained(&format!("radar/v1/{name}/snapshot")).await?.context("no snapshot")?;
         let told: Snapshot = codec::decode(seen.content_type.as_deref(), &seen.payload)?;

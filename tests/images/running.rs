@@ -31,11 +31,8 @@ pub(crate) fn tight(image: &str, environment: &[String], change: impl FnOnce(&mu
         body.stop_signal = None;
         body.env = Some(environment);
         // The image's question, asked more often.
-        body.healthcheck = Some(HealthConfig {
-            interval: Some(1_000_000_000),
-            retries: Some(1),
-            ..HealthConfig::default()
-        });
+        body.healthcheck =
+            Some(HealthConfig { interval: Some(1_000_000_000), retries: Some(1), ..HealthConfig::default() });
         body.host_config = Some(host);
     })
 }

@@ -64,7 +64,9 @@ async fn nothing_is_lost_with_64_mb_a_tenth_of_a_core_and_fifty_containers() -> 
     let told = until("every event at the broker", DEADLINE, async || {
         let events = tap.seen();
         let events = events.iter().filter_map(|seen| {
-            codec::decode::<Event>(seen.content_type.as_deref(), &seen.payload).ok().map(|event| (event.sequence, event))
+            codec::decode::<Event>(seen.content_type.as_deref(), &seen.payload)
+                .ok()
+                .map(|event| (event.sequence, event))
         });
         let events: BTreeMap<u64, Event> = events.collect();
         let missing = all.iter().filter(|time| of_burst(&events).binary_search(time).is_err()).count();

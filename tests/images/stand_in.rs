@@ -43,7 +43,8 @@ pub(crate) async fn put(host: &str, processor: &str) -> Result<Result<(), String
     docker(host, &["import", "--change", "ENV PATH=/usr/bin:/usr/sbin", &root, TOOLCHAIN]).await?;
     let context = tempfile::tempdir().context("a directory for the crates")?;
     crates(context.path()).await?;
-    let lines = format!("FROM {TOOLCHAIN}\nCOPY registry /cargo/registry\nENV CARGO_HOME=/cargo CARGO_NET_OFFLINE=true\n");
+    let lines =
+        format!("FROM {TOOLCHAIN}\nCOPY registry /cargo/registry\nENV CARGO_HOME=/cargo CARGO_NET_OFFLINE=true\n");
     fs::write(context.path().join("Dockerfile"), lines)?;
     docker(host, &["build", "--quiet", "--tag", NAME, &context.path().display().to_string()]).await?;
     Ok(Ok(()))
@@ -58,9 +59,8 @@ async fn crates(to: &Path) -> Result<()> {
     }
     let fetched = fetch.current_dir(repository()).output().await.context("cargo fetch")?;
     ensure!(fetched.status.success(), "cargo fetch: {}", said(&fetched));
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let registry = home.context("neither CARGO_HOME nor HOME is set")?.join("registry");
+    let home = Command::new("sh").args(["-c", "printf %s \"${CARGO_HOME:-$HOME/.cargo}\""]).output().await?;
+    let registry = Path::new(&*String::from_utf8_lossy(&home.stdout)).join("registry");
     let lock = fs::read_to_string(repository().join("Cargo.lock")).context("Cargo.lock")?;
     let mut wanted = Vec::new();
     let mut name = "";
@@ -77,9 +77,9 @@ async fn crates(to: &Path) -> Result<()> {
         let (new_index, new_cache) = (to.join("registry").join(&index), to.join("registry").join(&cache));
         fs::create_dir_all(&new_index)?;
         fs::create_dir_all(&new_cache)?;
-        let copied = Command::new("cp").arg("-r").arg(registry.join(&index).join("config.json"));
-        let copied = copied.arg(registry.join(&index).join(".cache")).arg(&new_index).status().await?;
-        ensure!(copied.success(), "cargo's index cannot be copied");
+        let mut copy = Command::new("cp");
+        copy.arg("-r").args([registry.join(&index).join("config.json"), registry.join(&index).join(".cache")]);
+        ensure!(copy.arg(&new_index).status().await?.success(), "cargo's index cannot be copied");
         for file in &wanted {
             let from = registry.join(&cache).join(file);
             if from.exists() {

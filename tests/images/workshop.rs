@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::stand_in;
 
 /// What the images are told to be made from.
-pub(crate) const COMMIT: &str = "0123456789abcdef";
+pub(crate) const COMMIT: &str = "abc1234";
 
 /// One of the two images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

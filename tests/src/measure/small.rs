@@ -133,11 +133,8 @@ async fn burst(plan: &Plan, stage: &Stage<'_>, report: &mut Report) -> Result<()
     if lost > 0 {
         tracing::warn!("{:#}", waited.err().unwrap_or_else(|| anyhow::anyhow!("{lost} are lost")));
     }
-    let behind: Sample = events
-        .iter()
-        .zip(&seen)
-        .map(|(said, told)| milliseconds_between(said.time_nano, told.at).max(0.0))
-        .collect();
+    let behind: Sample =
+        events.iter().zip(&seen).map(|(said, told)| milliseconds_between(said.time_nano, told.at).max(0.0)).collect();
     for (name, unit, goal, measured) in [
         ("small board: events lost in a burst", "", 0.0, count(lost)),
         ("small board: how late an event of the burst is", "ms", 5000.0, behind.quantile(1.0)),
@@ -157,4 +154,3 @@ async fn burst(plan: &Plan, stage: &Stage<'_>, report: &mut Report) -> Result<()
     }
     Ok(())
 }
-
