@@ -30,6 +30,7 @@ mod api_key;
 mod audit;
 mod command;
 mod events;
+mod health;
 mod init_broker;
 mod key;
 mod purge;
@@ -100,6 +101,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the bridge that runs here whether it is well, at BRIDGE_LISTEN: exits with 0 or 1
+    Health,
     /// Make, list and take back the keys of the HTTP API
     ApiKey {
         #[command(subcommand)]
@@ -151,6 +154,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
             let since = since.map(|since| since.from(now));
             audit::show(&settings.database(), agent.as_ref(), since, json, &mut out).map(|()| DONE)
         }
+        Command::Health => health::ask(settings.listen, &mut out).map(|well| if well { DONE } else { FAILED }),
         Command::ApiKey { action } => api_key::perform(&settings.data_dir, &action, now, &mut out).map(|()| DONE),
         Command::Key => key::show(&settings.data_dir, &mut out).map(|()| DONE),
         Command::Sign(sign) => sign::show(&settings.data_dir, &sign, &mut out, &mut io::stderr()).map(|()| DONE),

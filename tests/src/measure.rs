@@ -1,6 +1,7 @@
 //! The performance table: what the built programs cost and how fast they are, each figure with its baseline
 //! from the same run. Read `report` for the form of a figure, `plan` for the numbers, and then the
-//! parts: `host` (one agent), `command`, `logs`, `relay` (agents, bridge and server), `fleet` (ten thousand agents).
+//! parts: `host` (one agent), `command`, `logs`, `relay` (agents, bridge and server), `small` (the
+//! smallest boards), `fleet` (ten thousand agents).
 //! It runs the programs as they are built and knows nothing of their insides.
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ mod programs;
 mod relay;
 mod report;
 mod sample;
+mod small;
 mod stage;
 mod usage;
 
@@ -32,6 +34,11 @@ pub async fn measure(plan: &Plan, programs: &Programs) -> Report {
     if [Part::Host, Part::Command, Part::Logs, Part::Relay].into_iter().any(|part| plan.has(part)) {
         let measured = measure_with_engine(plan, programs, &mut report).await;
         report.check("the private engine", measured);
+    }
+    if plan.has(Part::Small) {
+        tracing::info!("64 MB and a tenth of one core");
+        let measured = small::measure(plan, programs, &mut report).await;
+        report.check("a small board", measured);
     }
     if plan.has(Part::Fleet) {
         tracing::info!("a fleet of {} simulated agents", plan.agents);

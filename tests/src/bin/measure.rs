@@ -42,6 +42,8 @@ enum Chosen {
     Logs,
     /// Agents, bridge and server: the way to the server, outages.
     Relay,
+    /// An agent with 64 MB and a tenth of one core.
+    Small,
     /// The bridge with a fleet of simulated agents.
     Fleet,
 }
@@ -68,6 +70,7 @@ fn plan(arguments: &Arguments) -> Plan {
         Chosen::Command => Part::Command,
         Chosen::Logs => Part::Logs,
         Chosen::Relay => Part::Relay,
+        Chosen::Small => Part::Small,
         Chosen::Fleet => Part::Fleet,
     };
     plan.parts = arguments.only.iter().map(part).collect();

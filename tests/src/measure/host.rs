@@ -208,26 +208,7 @@ async fn per_change(plan: &Plan, stage: &Stage<'_>, report: &mut Report, proxy: 
 }
 
 async fn latency(plan: &Plan, stage: &Stage<'_>, report: &mut Report) -> Result<()> {
-    let container = stage.containers.last().context("a container runs")?;
-    let observer = Observer::start(&stage.engine);
-    let tap = stage.broker.tap(&["radar/v1/encrypted/event"]).await?;
-    toggle(&stage.engine, container, 2).await?;
-    observer.wait_count(2, DEADLINE).await?;
-    tap.wait_count(2, DEADLINE).await?;
-    toggle(&stage.engine, container, plan.changes).await?;
-    observer.wait_count(2 + plan.changes, DEADLINE).await?;
-    tap.wait_count(2 + plan.changes, DEADLINE).await?;
-    let seen = tap.seen();
-    let event = |seen: &Seen| decode::<Event>(seen.content_type.as_deref(), &seen.payload).ok();
-    let told: Vec<(Option<i64>, i64)> = seen.iter().filter_map(|seen| Some((event(seen)?.time, seen.at))).collect();
-    let (mut added, mut raw) = (Vec::new(), Vec::new());
-    for event in observer.events().iter().skip(2) {
-        let told = told.iter().find(|(time, _)| *time == Some(event.time_nano));
-        let (_, at) = told.with_context(|| format!("{} of {} never came", event.action, event.time_nano))?;
-        added.push(milliseconds_between(event.at, *at));
-        raw.push(milliseconds_between(event.time_nano, event.at));
-    }
-    let (added, raw): (Sample, Sample) = (added.into_iter().collect(), raw.into_iter().collect());
+    let (added, raw) = added(stage, "encrypted", plan.changes).await?;
     for (name, goal, measured, baseline) in [
         ("event → a subscriber of the broker, added: median", 5.0, added.median(), raw.median()),
         ("event → a subscriber of the broker, added: p95", 20.0, added.p95(), raw.p95()),
@@ -247,6 +228,31 @@ async fn latency(plan: &Plan, stage: &Stage<'_>, report: &mut Report) -> Result<
         });
     }
     Ok(())
+}
+
+/// How many milliseconds events of the engine take to a subscriber by way of this agent, beyond what they take to a raw
+/// reader of the engine's stream; and what they take to that one.
+pub(super) async fn added(stage: &Stage<'_>, agent: &str, changes: usize) -> Result<(Sample, Sample)> {
+    let container = stage.containers.last().context("a container runs")?;
+    let observer = Observer::start(&stage.engine);
+    let tap = stage.broker.tap(&[&format!("radar/v1/{agent}/event")]).await?;
+    toggle(&stage.engine, container, 2).await?;
+    observer.wait_count(2, DEADLINE).await?;
+    tap.wait_count(2, DEADLINE).await?;
+    toggle(&stage.engine, container, changes).await?;
+    observer.wait_count(2 + changes, DEADLINE).await?;
+    tap.wait_count(2 + changes, DEADLINE).await?;
+    let seen = tap.seen();
+    let event = |seen: &Seen| decode::<Event>(seen.content_type.as_deref(), &seen.payload).ok();
+    let told: Vec<(Option<i64>, i64)> = seen.iter().filter_map(|seen| Some((event(seen)?.time, seen.at))).collect();
+    let (mut added, mut raw) = (Vec::new(), Vec::new());
+    for event in observer.events().iter().skip(2) {
+        let told = told.iter().find(|(time, _)| *time == Some(event.time_nano));
+        let (_, at) = told.with_context(|| format!("{} of {} never came", event.action, event.time_nano))?;
+        added.push(milliseconds_between(event.at, *at));
+        raw.push(milliseconds_between(event.time_nano, event.at));
+    }
+    Ok((added.into_iter().collect(), raw.into_iter().collect()))
 }
 
 /// Pauses and continues a container, `events` events in all.

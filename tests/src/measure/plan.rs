@@ -13,6 +13,8 @@ pub enum Part {
     Logs,
     /// Agents, bridge and server, with outages.
     Relay,
+    /// An agent with as little as the smallest boards have.
+    Small,
     /// The bridge with a fleet of simulated agents.
     Fleet,
 }
@@ -44,6 +46,8 @@ pub struct Plan {
     pub outages: usize,
     /// Events around each outage.
     pub events_per_outage: usize,
+    /// Events at once on a small board.
+    pub burst: usize,
     /// Simulated agents.
     pub agents: u32,
     /// Containers of each of them.
@@ -72,6 +76,7 @@ impl Plan {
             relayed: 5,
             outages: 10,
             events_per_outage: 200,
+            burst: 1000,
             agents: 10_000,
             simulated_containers: 25,
             rate: 12_000,
@@ -94,6 +99,7 @@ impl Plan {
             relayed: 2,
             outages: 2,
             events_per_outage: 40,
+            burst: 50,
             agents: 50,
             rate: 500,
             drained: Duration::from_secs(2),

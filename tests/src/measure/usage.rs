@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -65,4 +65,20 @@ pub(super) fn size_with_libraries(pid: u32) -> Result<u64> {
     files.dedup();
     let code = files.iter().filter(|file| file.contains(".so") || file.contains("bin/"));
     Ok(code.filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum())
+}
+
+/// The most bytes that the control group of a process has ever had, with what the kernel keeps of its files.
+pub(super) fn most_memory(pid: u32) -> Result<u64> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).context("its control groups")?;
+    let file = groups.lines().find_map(|line| {
+        let (_, line) = line.split_once(':')?;
+        match line.split_once(':')? {
+            ("memory", path) => Some(format!("/sys/fs/cgroup/memory{path}/memory.max_usage_in_bytes")),
+            ("", path) => Some(format!("/sys/fs/cgroup{path}/memory.peak")).filter(|file| Path::new(file).exists()),
+            _ => None,
+        }
+    });
+    let file = file.context("no control group counts its memory")?;
+    let text = fs::read_to_string(&file).with_context(|| file.clone())?;
+    text.trim().parse().with_context(|| file)
 }
