@@ -11,7 +11,10 @@ use crate::world::DEADLINE;
 // DM4, PS3, E5
 #[tokio::test]
 async fn what_is_asked_for_is_done_and_what_was_so_already_is_said() -> Result<()> {
-    let stage = Stage::shared().await?;
+    done_as_asked(Stage::shared().await?).await
+}
+
+pub(super) async fn done_as_asked(stage: &Stage) -> Result<()> {
     let name = stage.container("acted", Spec::default()).await?;
     let at = format!("pi/{name}");
     for (words, said, state) in [
@@ -51,7 +54,10 @@ async fn what_is_asked_for_is_done_and_what_was_so_already_is_said() -> Result<(
 // PS3, E7, DM20
 #[tokio::test]
 async fn what_is_not_done_says_so_by_exit_code_and_status() -> Result<()> {
-    let stage = Stage::shared().await?;
+    not_done(Stage::shared().await?).await
+}
+
+pub(super) async fn not_done(stage: &Stage) -> Result<()> {
     let plain = stage.container("plain", Spec::default()).await?;
     let guarded = stage.container("guarded", Spec::default().label("radar.protect", "true")).await?;
     let denying = stage.container("denying", Spec::default().label("radar.deny", "pause")).await?;
@@ -85,7 +91,10 @@ async fn what_is_not_done_says_so_by_exit_code_and_status() -> Result<()> {
 // DM4, DM6
 #[tokio::test]
 async fn containers_are_listed_as_they_are() -> Result<()> {
-    let stage = Stage::shared().await?;
+    listed(Stage::shared().await?).await
+}
+
+pub(super) async fn listed(stage: &Stage) -> Result<()> {
     let labelled = Spec::default().label("radar.test", "listed");
     let (up, down) = (stage.container("listed", labelled.clone()).await?, stage.container("listed", labelled).await?);
     stage.radar.done(&["stop", &format!("pi/{down}")]).await?;
@@ -110,7 +119,10 @@ async fn containers_are_listed_as_they_are() -> Result<()> {
 // DM5
 #[tokio::test]
 async fn a_container_is_looked_at_without_its_secrets() -> Result<()> {
-    let stage = Stage::shared().await?;
+    looked_at(Stage::shared().await?).await
+}
+
+pub(super) async fn looked_at(stage: &Stage) -> Result<()> {
     let spec = Spec::default().adjust(|body| body.env = Some(vec!["PASSWORD=hush-hush".to_owned()]));
     let name = stage.container("looked-at", spec).await?;
     let at = format!("pi/{name}");

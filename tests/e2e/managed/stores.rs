@@ -20,7 +20,10 @@ async fn names(stage: &Stage, agent: &str, kind: &str) -> Result<BTreeSet<String
 // DM16, PS3
 #[tokio::test]
 async fn networks_and_volumes_are_made_and_removed_but_not_those_of_the_engine() -> Result<()> {
-    let stage = Stage::shared().await?;
+    made_and_removed(Stage::shared().await?).await
+}
+
+pub(super) async fn made_and_removed(stage: &Stage) -> Result<()> {
     assert!(names(stage, "pi", "images").await?.contains(IMAGE));
     for (kind, list) in [("network", "networks"), ("volume", "volumes")] {
         let name = stage.engine.unique(kind);
@@ -44,8 +47,11 @@ async fn networks_and_volumes_are_made_and_removed_but_not_those_of_the_engine()
 // DM16, DM20
 #[tokio::test]
 async fn what_nothing_uses_is_cleared_away_and_nothing_else() -> Result<()> {
-    let stage = Stage::shared().await?;
-    let engine = Engine::start().await?;
+    cleared_away(Stage::shared().await?).await
+}
+
+pub(super) async fn cleared_away(stage: &Stage) -> Result<()> {
+    let engine = Engine::start_as(stage.engine.kind()).await?;
     let _cellar = stage.agent("cellar", &engine).await?;
     engine.make_image("unused:1", &["ENV A=1"]).await?;
     engine.run("runs", Spec::default()).await?;
@@ -85,7 +91,10 @@ async fn what_nothing_uses_is_cleared_away_and_nothing_else() -> Result<()> {
 // DM16
 #[tokio::test]
 async fn an_image_is_removed_by_its_name() -> Result<()> {
-    let stage = Stage::shared().await?;
+    image_removed(Stage::shared().await?).await
+}
+
+pub(super) async fn image_removed(stage: &Stage) -> Result<()> {
     let image = format!("{}:1", stage.engine.unique("image"));
     stage.engine.make_image(&image, &["ENV A=1"]).await?;
     let told = stage.radar.done(&["image", "rm", "pi", &image]).await?;

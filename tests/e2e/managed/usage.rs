@@ -25,7 +25,10 @@ fn of<'a>(sample: &'a Value, name: &str) -> Result<&'a Value> {
 // DM8
 #[tokio::test]
 async fn a_busy_container_is_shown_with_its_share_and_nothing_is_made_up() -> Result<()> {
-    let stage = Stage::shared().await?;
+    shown(Stage::shared().await?).await
+}
+
+pub(super) async fn shown(stage: &Stage) -> Result<()> {
     // A third of a processor, of which a machine with much to do has one left too.
     let third = |body: &mut bollard::models::ContainerCreateBody| {
         body.host_config.get_or_insert_with(HostConfig::default).nano_cpus = Some(330_000_000);

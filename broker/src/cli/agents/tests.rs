@@ -18,7 +18,7 @@ fn status(version: &str) -> Status {
         session: 1,
         at: NOW,
         agent: AgentFacts { version: version.into(), name: "Kitchen".into(), ..AgentFacts::default() },
-        engine: Some(EngineFacts { kind: "docker".into(), version: "20.10.5".into(), api: None, answers: true }),
+        engine: Some(EngineFacts { kind: "docker".into(), version: "20.10.5".into(), api: None, answers: true, unavailable: Vec::new() }),
         can: Vec::new(),
         allows: Vec::new(),
         warnings: vec!["this id was made on\u{1b}[2J another machine".into()],

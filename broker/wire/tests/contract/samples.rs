@@ -72,7 +72,7 @@ pub(crate) fn bare_record(byte: u8) -> Record {
 }
 
 fn engine() -> EngineFacts {
-    EngineFacts { kind: "docker".into(), version: "28.2.2".into(), api: Some("1.50".into()), answers: true }
+    EngineFacts { kind: "docker".into(), version: "28.2.2".into(), api: Some("1.50".into()), answers: true, unavailable: Vec::new() }
 }
 
 pub(crate) fn status() -> Status {
