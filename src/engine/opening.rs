@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::Docker;
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use bollard::errors::Error;
 use bollard::models::EventMessage;
 use futures_util::{Stream, StreamExt, stream};
@@ -87,8 +87,11 @@ async fn reach(
         Failure::Denied(reason) => format!("the version of the engine at {address}: {reason}; allow GET /version"),
         failure => format!("the engine at {address}: {}", failure.text()),
     };
-    let docker = address.connect(time_out).await?.negotiate_version().await.map_err(failed)?;
-    let mut facts = facts(&asking::get(&docker, "/version").await.map_err(failed)?, &docker);
+    let docker = address.connect(time_out, API_DEFAULT_VERSION).await?;
+    // Asked once: Podman asks other programs for theirs, which takes a second.
+    let version = asking::get(&docker, "/version").await.map_err(failed)?;
+    let docker = address.connect(time_out, &spoken(&version)).await?;
+    let mut facts = facts(&version, &docker);
     // A proxy that guards the socket may deny it; nothing depends on what it says.
     let info = asking::get(&docker, "/info").await.unwrap_or_else(|error| {
         tracing::debug!(error = text(&error), "the engine does not tell about its host");
@@ -151,6 +154,16 @@ async fn history(
         History::Whole
     };
     (history, oldest)
+}
+
+/// The version of the API that both sides know.
+fn spoken(version: &Value) -> ClientVersion {
+    let own = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+    let theirs = version["ApiVersion"].as_str().and_then(|text| text.split_once('.'));
+    let theirs = theirs.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    // Who does not say it may be of long ago.
+    let (major_version, minor_version) = theirs.unwrap_or((1, 24)).min(own);
+    ClientVersion { major_version, minor_version }
 }
 
 fn facts(version: &Value, docker: &Docker) -> EngineFacts {

@@ -117,6 +117,11 @@ impl Engine {
         self.daemon.directory.join(socket)
     }
 
+    /// How this engine names an image that is named so: Podman names its registry too.
+    pub fn names(&self, image: &str) -> String {
+        if self.kind().is_podman() { format!("docker.io/library/{image}") } else { image.to_owned() }
+    }
+
     /// A free port on which a registry needs no TLS for this engine.
     pub fn registry_port(&self) -> Result<u16> {
         if !self.kind().is_podman() {
@@ -247,7 +252,14 @@ impl Engine {
         let options = if self.kind().is_podman() { options.repo(name) } else { options.repo(repository).tag(tag) };
         let options = options.build();
         let body = bollard::body_full(archive.into());
-        let progress = self.client()?.create_image(Some(options), Some(body), None);
+        let client = self.client()?.with_request_modifier(|mut request| {
+            // Podman takes each change for itself.
+            let apart = request.uri().to_string().replace("%0A", "&changes=");
+            *request.uri_mut() = apart.parse().unwrap_or_default();
+            request
+        });
+        let client = if self.kind().is_podman() { client } else { self.client()? };
+        let progress = client.create_image(Some(options), Some(body), None);
         progress.try_collect::<Vec<_>>().await.with_context(|| format!("importing the image {name}")).map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! What is done to a container, how it ends, and what is seen of it.
 
 use anyhow::{Context, Result, ensure};
-use radar_tests::engine::Spec;
+use radar_tests::engine::{Kind, Spec};
 use radar_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -28,6 +28,10 @@ pub(super) async fn done_as_asked(stage: &Stage) -> Result<()> {
         (&["start", &at], "done", "running"),
         (&["kill", &at], "done", "exited"),
     ] {
+        // Without control groups nobody can.
+        if stage.engine.kind() == Kind::RootlessPodman && words[0].ends_with("pause") {
+            continue;
+        }
         let told = stage.radar.say(words).await?;
         assert_eq!(told.code, DONE, "{words:?}: {told:?}");
         assert!(told.out.starts_with(&format!("{at}: {said}")), "{words:?}: {told:?}");
@@ -132,7 +136,7 @@ pub(super) async fn looked_at(stage: &Stage) -> Result<()> {
     assert!(variables.contains(&json!("PASSWORD")), "{variables:?}");
     assert!(!told.to_string().contains("hush-hush"), "{told}");
     let top = stage.radar.done(&["top", &at]).await?;
-    ensure!(top.starts_with("UID") && top.contains("sleep 1000000000"), "{top}");
+    ensure!(top.starts_with(if stage.engine.kind().is_podman() { "USER" } else { "UID" }) && top.contains("sleep 1000000000"), "{top}");
     let processes = stage.radar.json(&["top", &at]).await?;
     assert_eq!(processes["processes"].as_array().map(Vec::len), Some(1), "{processes}");
     stage.radar.done(&["stop", &at]).await?;

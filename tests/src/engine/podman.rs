@@ -27,7 +27,8 @@ const FIRST_OF_CONTAINERS: u32 = 1_600_000_000;
 pub(super) fn prepare(directory: &Path, kind: Kind) -> Result<Vec<u16>> {
     let write = |name: &str, text: &str| fs::write(directory.join(name), text).with_context(|| format!("Podman's {name}"));
     write("podman.sh", PODMAN)?;
-    write("containers.conf", include_str!("containers.conf"))?;
+    let settings = include_str!("containers.conf").replace("DIRECTORY", &directory.display().to_string());
+    write("containers.conf", &settings)?;
     let ports: Vec<u16> = (0..REGISTRIES).map(|_| port::free()).collect::<Result<_, _>>()?;
     let mut registries = "unqualified-search-registries = [\"docker.io\"]\n".to_owned();
     for port in &ports {

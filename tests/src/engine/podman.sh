@@ -6,7 +6,7 @@
 # machine keeps its users are other ones for them.
 dir=$1
 shift
-for own in data run tmp home runtime; do
+for own in data run tmp home home/networks runtime; do
     mkdir -p "$dir/$own"
     [ ! -e "$dir/user" ] || chown "$(cat "$dir/user")" "$dir/$own"
 done
