@@ -81,7 +81,7 @@ impl fmt::Display for Remark {
             Self::EngineDown { reason } => write!(f, "the engine does not answer: {reason}"),
             Self::EngineDenies { words } => write!(
                 f,
-                "who guards the engine's socket denies {words}; it is unavailable until it is allowed there (without events, changes are found by the list of every minute)"
+                "who guards the engine's socket denies {words}; it is unavailable until it is allowed there (without events, changes are found by the list of every AGENT_RECONCILE_INTERVAL)"
             ),
             Self::SpoolTorn { bytes, kept } => write!(
                 f,

@@ -113,8 +113,7 @@ impl Address {
             }
             Place::Tls(authority, directory) => {
                 let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|file| directory.join(file));
-                Docker::connect_with_ssl(authority, &key, &cert, &ca, seconds, version)
-                    .map_err(|error| text(&error))
+                Docker::connect_with_ssl(authority, &key, &cert, &ca, seconds, version).map_err(|error| text(&error))
             }
         }
     }

@@ -4,9 +4,9 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use bollard::errors::Error;
 use bollard::models::EventMessage;
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use futures_util::{Stream, StreamExt, stream};
 use radar_link::time::{Clock, utc};
 use radar_wire::snapshot::HostFacts;

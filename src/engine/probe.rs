@@ -69,3 +69,63 @@ async fn is_denied(docker: &Docker, method: &str, path: &str) -> bool {
     };
     matches!(answer.map_err(Failure::from), Err(Failure::Denied(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use bollard::API_DEFAULT_VERSION;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// What is asked of a gate that answers this status to whatever has one of these words in it, and 404 to all else,
+    /// and what is found out.
+    async fn asked(status: &str, denied_words: &[&str], actions: &[&str]) -> (Vec<String>, Vec<Box<str>>) {
+        let room = tempfile::tempdir().unwrap();
+        let socket = room.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let docker = Docker::connect_with_unix(socket.to_str().unwrap(), 5, API_DEFAULT_VERSION).unwrap();
+        let actions: Vec<Box<str>> = actions.iter().map(|action| (*action).into()).collect();
+        let mut questions = Vec::new();
+        let gate = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut question = [0; 4096];
+                let size = stream.read(&mut question).await.unwrap();
+                let question = String::from_utf8_lossy(&question[..size]).into_owned();
+                let line = question.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
+                let is_denied = denied_words.iter().any(|word| line.contains(word));
+                let status = if is_denied { status } else { "404 Not Found" };
+                let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                questions.push(line);
+            }
+        };
+        let found = tokio::select! {
+            found = denied(&docker, &actions) => found,
+            () = gate => unreachable!(),
+        };
+        (questions, found)
+    }
+
+    // E10
+    #[tokio::test]
+    async fn who_takes_no_commands_asks_what_observing_needs_and_posts_nothing() {
+        let (questions, found) = asked("403 Forbidden", &["/events"], &[]).await;
+        let image = format!("GET /images/{}/json", "0".repeat(64));
+        assert_eq!(questions, ["GET /events?since=radar", &image]);
+        assert_eq!(found, ["events".into()]);
+    }
+
+    // E10
+    #[tokio::test]
+    async fn what_is_denied_is_told_by_the_words_of_what_needs_it() {
+        let actions = ["start", "logs", "update", "remove"];
+        for status in ["401 Unauthorized", "403 Forbidden", "405 Method Not Allowed"] {
+            let (_, found) = asked(status, &["POST", "/images/"], &actions).await;
+            assert_eq!(found, ["image-names".into(), "start".into(), "update".into()], "{status}");
+        }
+        let (questions, found) = asked("500 Internal Server Error", &["/"], &actions).await;
+        assert!(found.is_empty() && questions.len() < 12, "{found:?} {questions:?}");
+    }
+}

@@ -16,6 +16,7 @@ use crate::world::radar::Radar;
 use crate::world::{self, DEADLINE, Program};
 
 mod acts;
+mod gated;
 mod interrupted;
 mod logs;
 mod podman;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod disk;
 pub mod engine;
 pub mod fleet;
+pub mod gate;
 pub mod limits;
 pub mod measure;
 pub mod observer;

@@ -225,13 +225,8 @@ impl From<Error> for ActError {
 
 /// Podman has one status for most of what Docker tells apart, and its kind of error at the end of its words.
 fn kind(status: u16, said: &str) -> ActErrorKind {
-    const CONFLICTS: [&str; 5] = [
-        "container state improper",
-        "already in use",
-        "already exists",
-        "is being used",
-        "does not have a cgroup",
-    ];
+    const CONFLICTS: [&str; 5] =
+        ["container state improper", "already in use", "already exists", "is being used", "does not have a cgroup"];
     match status {
         401 | 403 | 405 => ActErrorKind::Denied,
         500 if CONFLICTS.iter().any(|words| said.ends_with(words)) => ActErrorKind::Conflict,

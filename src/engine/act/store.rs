@@ -126,7 +126,9 @@ pub(super) async fn prune(docker: &Docker, what: Prunable, all: bool) -> Result<
         Prunable::Images => {
             let dangling = if all { "false" } else { "true" };
             let answer = match asking::post(docker, &filtered("/images/prune", "dangling", dangling), None).await {
-                Err(Error::DockerResponseServerError { status_code: 500, message }) if message.contains("\"dangling\"") => {
+                Err(Error::DockerResponseServerError { status_code: 500, message })
+                    if message.contains("\"dangling\"") =>
+                {
                     return prune_images_of_podman(docker).await;
                 }
                 answer => answer?,

@@ -136,7 +136,11 @@ pub(super) async fn looked_at(stage: &Stage) -> Result<()> {
     assert!(variables.contains(&json!("PASSWORD")), "{variables:?}");
     assert!(!told.to_string().contains("hush-hush"), "{told}");
     let top = stage.radar.done(&["top", &at]).await?;
-    ensure!(top.starts_with(if stage.engine.kind().is_podman() { "USER" } else { "UID" }) && top.contains("sleep 1000000000"), "{top}");
+    ensure!(
+        top.starts_with(if stage.engine.kind().is_podman() { "USER" } else { "UID" })
+            && top.contains("sleep 1000000000"),
+        "{top}"
+    );
     let processes = stage.radar.json(&["top", &at]).await?;
     assert_eq!(processes["processes"].as_array().map(Vec::len), Some(1), "{processes}");
     stage.radar.done(&["stop", &at]).await?;

@@ -25,7 +25,8 @@ const FIRST_OF_CONTAINERS: u32 = 1_600_000_000;
 
 /// Writes the files of an engine; returns the ports of registries that it speaks HTTP with.
 pub(super) fn prepare(directory: &Path, kind: Kind) -> Result<Vec<u16>> {
-    let write = |name: &str, text: &str| fs::write(directory.join(name), text).with_context(|| format!("Podman's {name}"));
+    let write =
+        |name: &str, text: &str| fs::write(directory.join(name), text).with_context(|| format!("Podman's {name}"));
     write("podman.sh", PODMAN)?;
     let settings = include_str!("containers.conf").replace("DIRECTORY", &directory.display().to_string());
     write("containers.conf", &settings)?;
