@@ -101,6 +101,7 @@ async fn reach(
         Value::Null
     });
     facts.unavailable.extend(probe::denied(&docker, actions).await);
+    facts.unavailable.sort_unstable();
     let told = !facts.unavailable.iter().any(|word| &**word == probe::EVENTS);
     let time = info["SystemTime"].as_str().and_then(utc::nanoseconds);
 

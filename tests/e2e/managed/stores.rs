@@ -103,7 +103,8 @@ pub(super) async fn image_removed(stage: &Stage) -> Result<()> {
     let image = format!("{}:1", stage.engine.unique("image"));
     stage.engine.make_image(&image, &["ENV A=1"]).await?;
     let told = stage.radar.done(&["image", "rm", "pi", &image]).await?;
-    assert!(told.contains(&format!("removed {}", stage.engine.names(&image))), "{told}");
+    // Podman tells the image before its name.
+    assert!(told.contains("removed ") && told.contains(&stage.engine.names(&image)), "{told}");
     assert!(!names(stage, "pi", "images").await?.contains(&stage.engine.names(&image)));
     let gone = stage.radar.say(&["image", "rm", "pi", &image]).await?;
     assert_eq!(gone.code, NOT_FOUND, "{gone:?}");
