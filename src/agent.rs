@@ -140,6 +140,8 @@ pub struct Agent {
     disk_failed: bool,
     cursor_written: Option<(Duration, Cursor)>,
     engine_down: bool,
+    /// What who guards its socket denies, as it was said last.
+    engine_denies: Vec<Box<str>>,
     /// A request that does not decode was said; once is enough.
     bad_resend: bool,
     /// The engine's time of the first event that was read from it since it started.
@@ -185,6 +187,7 @@ impl Agent {
             disk_failed: false,
             cursor_written: None,
             engine_down: false,
+            engine_denies: Vec::new(),
             bad_resend: false,
             engine_read: None,
             sample_key: 0,
@@ -278,6 +281,13 @@ impl Agent {
                 let EngineFacts { kind, version, .. } = opened.facts.clone();
                 if first || again {
                     self.say(Remark::EngineUp { kind, version });
+                }
+                let denies = &opened.facts.unavailable;
+                if *denies != self.engine_denies {
+                    self.engine_denies.clone_from(denies);
+                    if !denies.is_empty() {
+                        self.say(Remark::EngineDenies { words: denies.join(", ").into() });
+                    }
                 }
             }
             EngineNotice::Down { reason } => {

@@ -11,6 +11,7 @@ mod images;
 mod moment;
 pub mod notice;
 mod opening;
+mod probe;
 mod record;
 
 use std::pin::Pin;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub time_out: Duration,
     /// Who the host is where images are pulled from.
     pub registries: Registries,
+    /// The actions that may be asked for: of these it is found out whether who guards the engine's socket denies them.
+    pub actions: Vec<Box<str>>,
 }
 
 impl Settings {
@@ -67,6 +70,7 @@ impl Settings {
 /// while [`Engine::next`] is polled; dropping it ends everything.
 pub struct Engine {
     address: Address,
+    actions: Vec<Box<str>>,
     labels: Labels,
     time_out: Duration,
     clock: Clock,
@@ -94,6 +98,14 @@ struct Open {
     since: Duration,
     /// The engine's clock in nanoseconds at `since`.
     time: Option<i64>,
+    /// What is denied.
+    denied: Vec<Box<str>>,
+}
+
+impl Open {
+    fn denies(&self, word: &str) -> bool {
+        self.denied.iter().any(|denied| &**denied == word)
+    }
 }
 
 enum Answer {
@@ -152,10 +164,11 @@ impl Engine {
     /// was read in an earlier life: an engine that should still hold it and does not has started anew.
     #[must_use]
     pub fn start(settings: Settings, since: Option<i64>, read: Option<i64>) -> Self {
-        let Settings { address, labels, time_out, registries } = settings;
+        let Settings { address, labels, time_out, registries, actions } = settings;
         let clock = Clock::start();
         Self {
             address,
+            actions,
             labels: Labels::new(&labels),
             time_out,
             link: Link::Waiting(clock.now().mono),
@@ -238,14 +251,15 @@ impl Engine {
 
     /// Opens the event stream anew, for a core that found out that it misses events.
     pub fn reopen(&mut self) {
-        if matches!(self.link, Link::Open(_)) {
+        // Where events are denied, changes are found by lists only, and nothing is silent.
+        if matches!(&self.link, Link::Open(open) if !open.denies(probe::EVENTS)) {
             tracing::warn!("the event stream is silent although containers change; it is opened anew");
             self.link = self.opening();
         }
     }
 
     fn opening(&self) -> Link {
-        Link::Opening(Box::pin(opening::open(self.address.clone(), self.time_out, self.position)))
+        Link::Opening(Box::pin(opening::open(self.address.clone(), self.actions.clone(), self.time_out, self.position)))
     }
 
     fn reached(&mut self, reached: Reached) -> Notice {
@@ -254,7 +268,8 @@ impl Engine {
         self.away = None;
         let (since, time) = (self.clock.now().mono, opened.time);
         self.acts.open(docker.clone());
-        self.link = Link::Open(Open { docker, events, answers: FuturesUnordered::new(), since, time });
+        let denied = opened.facts.unavailable.clone();
+        self.link = Link::Open(Open { docker, events, answers: FuturesUnordered::new(), since, time, denied });
         Notice::Up(Box::new(opened))
     }
 
@@ -290,6 +305,9 @@ impl Engine {
             Answer::List { result: Err(Failure::Silence(reason)), .. } => {
                 self.lost(format!("the engine at {}: {reason}", self.address))
             }
+            Answer::List { result: Err(Failure::Denied(reason)), .. } => {
+                self.lost(format!("the list of containers at {}: {reason}; allow GET /containers/json", self.address))
+            }
             Answer::List { ticket, asked, result } => {
                 if result.is_ok() {
                     self.alive(asked);
@@ -305,7 +323,7 @@ impl Engine {
             Answer::Container { id, result: Ok(answer) } => {
                 let (image_id, _) = record::image_of(&answer);
                 match self.images.get(image_id) {
-                    None if !image_id.is_empty() => self.ask_image(id, answer),
+                    None if !image_id.is_empty() && self.tells_images() => self.ask_image(id, answer),
                     image => return Some(inspected(id, &answer, image, &self.labels)),
                 }
                 None
@@ -322,6 +340,10 @@ impl Engine {
                 Some(notice)
             }
         }
+    }
+
+    fn tells_images(&self) -> bool {
+        matches!(&self.link, Link::Open(open) if !open.denies(probe::IMAGE_NAMES))
     }
 
     fn ask_image(&mut self, container: ContainerId, answer: Value) {

@@ -114,7 +114,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send) 
 /// As for [`run`].
 pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output = ()> + Send) -> Result<End, RunError> {
     let mut shutdown = pin!(shutdown.fuse());
-    let engine = engine_settings(&settings)?;
+    let mut engine = engine_settings(&settings)?;
     let directory =
         renewing::open_directory(settings.agent.data_dir.as_deref(), role).await.map_err(RunError::Directory)?;
     let path = directory.as_ref().map(Directory::path);
@@ -148,6 +148,7 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
         own,
         releases,
     };
+    engine.actions = rules.actions(path.is_some());
     let clock = Clock::start();
     let session = start_session(&settings, &identity.id, path, &facts, &rules.abilities(path.is_some()), clock)?;
     tracing::info!(

@@ -97,6 +97,8 @@ pub(super) struct Commands {
     sampling: Sampling,
     /// The engine is Podman.
     podman: bool,
+    /// The words of what who guards the engine's socket denies.
+    unavailable: Vec<Box<str>>,
     outcomes: Outcomes,
     ignored: u64,
     complain: Duration,
@@ -132,6 +134,7 @@ impl Commands {
             pulls: Pulls::default(),
             sampling: Sampling::new(None),
             podman: false,
+            unavailable: Vec::new(),
             outcomes: Outcomes::default(),
             ignored: 0,
             complain: Duration::ZERO,
@@ -172,6 +175,7 @@ impl Commands {
     /// The engine answers, and says who it is.
     pub(super) fn handle_engine(&mut self, facts: &EngineFacts) {
         self.podman = &*facts.kind == "podman";
+        self.unavailable.clone_from(&facts.unavailable);
     }
 
     /// Takes a message of the command topic.
@@ -246,6 +250,10 @@ impl Commands {
         let labels = record.map(|record| &record.labels);
         if !matches!(claims.cmd, Command::Cancel { .. }) {
             self.rules.policy.check(word, labels).map_err(|why| refused(format!("policy: {why}")))?;
+        }
+        if self.unavailable.iter().any(|denied| &**denied == word) {
+            let why = format!("unavailable: who guards the engine's socket denies {word}; allow it there");
+            return Err(refused(why));
         }
         if let Some(record) = record.filter(|_| policy::harms(word)) {
             let own = self.rules.is_own(&record.id);

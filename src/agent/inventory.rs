@@ -424,8 +424,13 @@ impl Inventory {
             (None, Some(new)) => Fields::of(new),
         };
         let known_name = new.as_ref().or(old).map(|record| record.name.clone());
-        let EngineEvent { time, action, name, .. } = event;
+        let EngineEvent { time, action, name, health, .. } = event;
         self.cursor = Some(time);
+        // Podman says it after every check of a container's health.
+        let noise = action == Action::HealthStatus && health.is_none() && old.is_some() && set.is_empty();
+        if noise {
+            return;
+        }
         if new.is_some() || action == Action::Destroy {
             self.put(id, new);
         }

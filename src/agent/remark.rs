@@ -18,6 +18,7 @@ pub enum Remark {
     Began { epoch: u64, known: Option<usize> },
     EngineUp { kind: Box<str>, version: Box<str> },
     EngineDown { reason: String },
+    EngineDenies { words: Box<str> },
     SpoolTorn { bytes: usize, kept: usize },
     DiskFailed { error: String },
     DiskWorks,
@@ -78,6 +79,10 @@ impl fmt::Display for Remark {
             Self::Began { epoch, known: None } => write!(f, "epoch {epoch} begins"),
             Self::EngineUp { kind, version } => write!(f, "the engine answers: {kind} {version}"),
             Self::EngineDown { reason } => write!(f, "the engine does not answer: {reason}"),
+            Self::EngineDenies { words } => write!(
+                f,
+                "who guards the engine's socket denies {words}; it is unavailable until it is allowed there (without events, changes are found by the list of every AGENT_RECONCILE_INTERVAL)"
+            ),
             Self::SpoolTorn { bytes, kept } => write!(
                 f,
                 "the outbox file was not whole: {kept} events are kept, {bytes} bytes at its end are dropped"

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{ClientVersion, Docker};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -100,21 +100,20 @@ impl Address {
     ///
     /// # Errors
     /// What was tried and why it failed, and what to do.
-    pub(super) async fn connect(&self, time_out: Duration) -> Result<Docker, String> {
+    pub(super) async fn connect(&self, time_out: Duration, version: &ClientVersion) -> Result<Docker, String> {
         let seconds = time_out.as_secs().max(1);
         match &self.0 {
             Place::Sockets(paths) => {
                 let path = answering(paths).await?;
                 let path = path.to_str().ok_or_else(|| format!("the path {} is not text", path.display()))?;
-                Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION).map_err(|error| text(&error))
+                Docker::connect_with_unix(path, seconds, version).map_err(|error| text(&error))
             }
             Place::Http(authority) => {
-                Docker::connect_with_http(authority, seconds, API_DEFAULT_VERSION).map_err(|error| text(&error))
+                Docker::connect_with_http(authority, seconds, version).map_err(|error| text(&error))
             }
             Place::Tls(authority, directory) => {
                 let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|file| directory.join(file));
-                Docker::connect_with_ssl(authority, &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
-                    .map_err(|error| text(&error))
+                Docker::connect_with_ssl(authority, &key, &cert, &ca, seconds, version).map_err(|error| text(&error))
             }
         }
     }

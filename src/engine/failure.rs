@@ -7,6 +7,8 @@ use std::error::Error;
 pub(super) enum Failure {
     /// The engine answered: it does not have that.
     Missing(String),
+    /// Who guards the engine's socket does not let this through.
+    Denied(String),
     /// The engine answered, with an error or with what nobody understands.
     Answer(String),
     /// The engine did not answer.
@@ -19,7 +21,7 @@ impl Failure {
     }
 
     pub(super) fn text(self) -> String {
-        let (Self::Missing(text) | Self::Answer(text) | Self::Silence(text)) = self;
+        let (Self::Missing(text) | Self::Denied(text) | Self::Answer(text) | Self::Silence(text)) = self;
         text
     }
 }
@@ -29,6 +31,9 @@ impl From<bollard::errors::Error> for Failure {
         use bollard::errors::Error as Client;
         match &error {
             Client::DockerResponseServerError { status_code: 404, message } => Self::Missing(message.clone()),
+            Client::DockerResponseServerError { status_code: status @ (401 | 403 | 405), .. } => {
+                Self::Denied(format!("who guards the engine's socket denies it, with status {status}"))
+            }
             Client::DockerResponseServerError { status_code, message } => {
                 Self::Answer(format!("the engine says {status_code}: {}", message.trim()))
             }

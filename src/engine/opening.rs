@@ -4,11 +4,11 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::EventMessage;
-use futures_util::{Stream, StreamExt};
-use radar_link::time::utc;
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use futures_util::{Stream, StreamExt, stream};
+use radar_link::time::{Clock, utc};
 use radar_wire::snapshot::HostFacts;
 use radar_wire::status::EngineFacts;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::address::Address;
 use super::failure::{Failure, text};
 use super::notice::{History, Opened};
-use super::{asking, event};
+use super::{asking, event, probe};
 
 /// How many events of all kinds Docker keeps.
 const HELD: usize = 256;
@@ -65,27 +65,52 @@ pub(super) struct Reached {
 }
 
 /// Connects, asks who is there, and opens the event stream.
-pub(super) async fn open(address: Address, time_out: Duration, position: Position) -> Result<Reached, String> {
-    match tokio::time::timeout(time_out, reach(&address, time_out, position)).await {
+pub(super) async fn open(
+    address: Address,
+    actions: Vec<Box<str>>,
+    time_out: Duration,
+    position: Position,
+) -> Result<Reached, String> {
+    match tokio::time::timeout(time_out, reach(&address, &actions, time_out, position)).await {
         Ok(reached) => reached,
         Err(_) => Err(format!("the engine at {address}: {}", Failure::silence().text())),
     }
 }
 
-async fn reach(address: &Address, time_out: Duration, position: Position) -> Result<Reached, String> {
-    let failed = |error: Error| format!("the engine at {address}: {}", Failure::from(error).text());
-    let docker = address.connect(time_out).await?.negotiate_version().await.map_err(failed)?;
-    let facts = facts(&asking::get(&docker, "/version").await.map_err(failed)?, &docker);
+async fn reach(
+    address: &Address,
+    actions: &[Box<str>],
+    time_out: Duration,
+    position: Position,
+) -> Result<Reached, String> {
+    let failed = |error: Error| match Failure::from(error) {
+        Failure::Denied(reason) => format!("the version of the engine at {address}: {reason}; allow GET /version"),
+        failure => format!("the engine at {address}: {}", failure.text()),
+    };
+    let docker = address.connect(time_out, API_DEFAULT_VERSION).await?;
+    // Asked once: Podman asks other programs for theirs, which takes a second.
+    let version = asking::get(&docker, "/version").await.map_err(failed)?;
+    let docker = address.connect(time_out, &spoken(&version)).await?;
+    let mut facts = facts(&version, &docker);
     // A proxy that guards the socket may deny it; nothing depends on what it says.
     let info = asking::get(&docker, "/info").await.unwrap_or_else(|error| {
         tracing::debug!(error = text(&error), "the engine does not tell about its host");
+        if let Failure::Denied(_) = error.into() {
+            facts.unavailable.push(probe::HOST_FACTS.into());
+        }
         Value::Null
     });
+    facts.unavailable.extend(probe::denied(&docker, actions).await);
+    facts.unavailable.sort_unstable();
+    let told = !facts.unavailable.iter().any(|word| &**word == probe::EVENTS);
     let time = info["SystemTime"].as_str().and_then(utc::nanoseconds);
 
     let (history, held) = match (position.covered, time) {
-        (Some(covered), Some(time)) if &*facts.kind == "docker" => {
-            history(docker.events(Some(event::held(time))), covered, position.held).await
+        // Nobody tells what is missing.
+        _ if !told => (History::NotAsked, None),
+        (Some(covered), _) if &*facts.kind == "docker" => {
+            let until = time.unwrap_or_else(|| Clock::start().now().wall.saturating_mul(1_000_000));
+            history(docker.events(Some(event::held(until))), covered, position.held).await
         }
         // Podman reads its events from a journal that outlives it.
         (Some(_), _) => (History::Whole, None),
@@ -104,7 +129,8 @@ async fn reach(address: &Address, time_out: Duration, position: Position) -> Res
         covered: position.covered.or(time),
         held,
     };
-    let events = Box::pin(docker.events(Some(event::kept(since))));
+    let events: Events =
+        if told { Box::pin(docker.events(Some(event::kept(since)))) } else { Box::pin(stream::pending()) };
     Ok(Reached { docker, opened: Opened { facts, host: host(&info), time, history }, position, events })
 }
 
@@ -131,6 +157,16 @@ async fn history(
     (history, oldest)
 }
 
+/// The version of the API that both sides know.
+fn spoken(version: &Value) -> ClientVersion {
+    let own = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+    let theirs = version["ApiVersion"].as_str().and_then(|text| text.split_once('.'));
+    let theirs = theirs.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    // Who does not say it may be of long ago.
+    let (major_version, minor_version) = theirs.unwrap_or((1, 24)).min(own);
+    ClientVersion { major_version, minor_version }
+}
+
 fn facts(version: &Value, docker: &Docker) -> EngineFacts {
     let mut components = version["Components"].as_array().into_iter().flatten();
     let podman = |name: &str| name.to_lowercase().contains("podman");
@@ -140,6 +176,7 @@ fn facts(version: &Value, docker: &Docker) -> EngineFacts {
         version: version["Version"].as_str().unwrap_or_default().into(),
         api: Some(docker.client_version().to_string().into()),
         answers: true,
+        unavailable: Vec::new(),
     }
 }
 
@@ -155,8 +192,6 @@ fn host(info: &Value) -> HostFacts {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
-
     use super::*;
 
     // E1

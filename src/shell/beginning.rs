@@ -35,7 +35,7 @@ pub(crate) fn engine_settings(settings: &Settings) -> Result<engine::Settings, R
     let address = engine::Address::parse(environment).map_err(RunError::Engine)?;
     let labels = settings.agent.agent_labels.0.clone();
     let registries = Registries::new(settings.agent.agent_registry_config.clone());
-    Ok(engine::Settings { address, labels, time_out: engine::Settings::TIME_OUT, registries })
+    Ok(engine::Settings { address, labels, time_out: engine::Settings::TIME_OUT, registries, actions: Vec::new() })
 }
 
 pub(super) fn start_session(

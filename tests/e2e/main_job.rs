@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use radar_tests::broker::{Broker, Options};
-use radar_tests::engine::{Engine, Spec};
+use radar_tests::engine::{Engine, Kind, Spec};
 use radar_tests::observer::Observer;
 use radar_tests::server::Server;
 use radar_tests::wait::until;
@@ -13,7 +13,23 @@ use crate::world::{self, DEADLINE};
 // RR1, RR8, RR10, DM7, E1, E2
 #[tokio::test]
 async fn containers_of_a_host_are_at_the_server_and_its_events_in_the_history() -> Result<()> {
-    let engine = Engine::start().await?;
+    main_job(Kind::Docker).await
+}
+
+// E10
+#[tokio::test]
+async fn those_of_podman_too() -> Result<()> {
+    main_job(Kind::Podman).await
+}
+
+// E10
+#[tokio::test]
+async fn those_of_a_users_podman_too() -> Result<()> {
+    main_job(Kind::RootlessPodman).await
+}
+
+async fn main_job(kind: Kind) -> Result<()> {
+    let engine = Engine::start_as(kind).await?;
     let broker = Broker::open(&Options::default()).await?;
     let server = Server::start().await?;
     let (upstream, token) = server.create_agent("kitchen");

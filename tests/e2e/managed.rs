@@ -16,8 +16,10 @@ use crate::world::radar::Radar;
 use crate::world::{self, DEADLINE, Program};
 
 mod acts;
+mod gated;
 mod interrupted;
 mod logs;
+mod podman;
 mod pulls;
 mod stores;
 mod updates;
@@ -50,7 +52,11 @@ impl Stage {
     /// One of its own, on the engine of these tests: what they do makes an engine forget events that others wait for.
     async fn set() -> Result<Self> {
         static ENGINE: OnceCell<Engine> = OnceCell::const_new();
-        let engine = ENGINE.get_or_try_init(Engine::start).await?.clone();
+        Self::on(ENGINE.get_or_try_init(Engine::start).await?.clone()).await
+    }
+
+    /// One on this engine.
+    async fn on(engine: Engine) -> Result<Self> {
         let broker = Broker::open(&Options::default()).await?;
         let bridge = world::asked_bridge(&broker.url())?;
         let radar = Radar::at(&bridge).await?;

@@ -48,6 +48,7 @@ impl Actor {
             labels: vec!["team".to_owned()],
             time_out,
             registries,
+            actions: Vec::new(),
         };
         let engine = Engine::start(settings, None, None);
         let mut actor = Self { engine, tickets: 0, ended: BTreeMap::new(), pieces: vec![], ups: 0, reasons: vec![] };

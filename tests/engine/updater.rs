@@ -66,6 +66,7 @@ impl Updater {
             address: Address::parse(environment)?,
             labels: Vec::new(),
             registries: Registries::new(None),
+            actions: Vec::new(),
             time_out: Duration::from_secs(60),
         };
         let (data, key) = (tempfile::tempdir()?, SigningKey::generate()?);

@@ -46,6 +46,7 @@ impl Watch {
             labels: vec!["team".to_owned()],
             time_out: Duration::from_secs(3),
             registries: Registries::default(),
+            actions: Vec::new(),
         };
         let folded = restored.records.clone();
         Ok(Self {

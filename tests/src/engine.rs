@@ -1,11 +1,11 @@
-//! A private Docker engine: a `dockerd` and a `containerd` with directories and sockets of their own,
-//! beside any others that the host may run, with one small image and containers without a network. It can be restarted and
-//! killed on the same data. Its containers end with it.
+//! A private container engine: a `dockerd` and a `containerd`, or a Podman with its API, with directories and sockets of
+//! their own, beside any others that the host may run, with one small image and containers without a network. It can be
+//! restarted and killed on the same data. Its containers end with it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,16 +15,20 @@ use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 
 use crate::certificates::Certificates;
+use crate::port;
 use crate::process::{self, Launch, Process, Seat};
 use crate::wait::until;
 
 mod burst;
 mod containers;
 mod image;
+mod kind;
+mod podman;
 mod spec;
 
 pub use burst::Made;
 pub use containers::Container;
+pub use kind::Kind;
 pub use spec::Spec;
 
 /// The image that every engine has.
@@ -48,16 +52,24 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Daemon {
+    kind: Kind,
     directory: PathBuf,
     /// Arguments of a listener for TLS.
     tls: Vec<String>,
+    /// Where a registry may listen that this engine speaks HTTP with; any port for Docker.
+    registries: Mutex<Vec<u16>>,
     process: Seat,
 }
 
 impl Engine {
-    /// Starts an engine and puts the image into it.
+    /// Starts a Docker engine and puts the image into it.
     pub async fn start() -> Result<Self> {
-        Self::start_in(process::directory("engine")?, Vec::new()).await
+        Self::start_as(Kind::Docker).await
+    }
+
+    /// Starts an engine of this kind and puts the image into it.
+    pub async fn start_as(kind: Kind) -> Result<Self> {
+        Self::start_in(kind, process::directory("engine")?, Vec::new()).await
     }
 
     /// Starts one that also listens on this loopback port, for clients with a certificate of this authority.
@@ -74,16 +86,14 @@ impl Engine {
             "--tlskey".to_owned(),
             file(certificates.server_key()),
         ];
-        Self::start_in(process::directory("engine")?, tls).await
+        Self::start_in(Kind::Docker, process::directory("engine")?, tls).await
     }
 
-    async fn start_in(directory: PathBuf, tls: Vec<String>) -> Result<Self> {
-        // The daemon must not read the configuration of the host's own engine.
-        fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
-        let containerd = include_str!("engine/containerd.toml");
-        let containerd = containerd.replace("DIRECTORY", &directory.display().to_string());
-        fs::write(directory.join("containerd.toml"), containerd).context("the configuration of containerd")?;
-        let engine = Self { daemon: Arc::new(Daemon { directory, tls, process: Seat::default() }) };
+    async fn start_in(kind: Kind, directory: PathBuf, tls: Vec<String>) -> Result<Self> {
+        let registries = if kind.is_podman() { podman::prepare(&directory, kind)? } else { prepare(&directory)? };
+        let registries = Mutex::new(registries);
+        let daemon = Daemon { kind, directory, tls, registries, process: Seat::default() };
+        let engine = Self { daemon: Arc::new(daemon) };
         engine.start_daemon().await?;
         engine.make_image(IMAGE, &[]).await?;
         Ok(engine)
@@ -96,9 +106,29 @@ impl Engine {
         SHARED.get_or_try_init(Self::start).await.cloned()
     }
 
+    /// Which engine it is.
+    pub fn kind(&self) -> Kind {
+        self.daemon.kind
+    }
+
     /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
-        self.daemon.directory.join("docker.sock")
+        let socket = if self.kind().is_podman() { "runtime/podman.sock" } else { "docker.sock" };
+        self.daemon.directory.join(socket)
+    }
+
+    /// How this engine names an image that is named so: Podman names its registry too.
+    pub fn names(&self, image: &str) -> String {
+        if self.kind().is_podman() { format!("docker.io/library/{image}") } else { image.to_owned() }
+    }
+
+    /// A free port on which a registry needs no TLS for this engine.
+    pub fn registry_port(&self) -> Result<u16> {
+        if !self.kind().is_podman() {
+            return port::free();
+        }
+        let mut ports = self.daemon.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.pop().context("this Podman has no port left for a registry")
     }
 
     /// `unix://` and the path, for `DOCKER_HOST`.
@@ -153,6 +183,23 @@ impl Engine {
     /// Starts the daemon after `stop_daemon` or `kill9_daemon`, and waits until it answers.
     pub async fn start_daemon(&self) -> Result<()> {
         let directory = &self.daemon.directory;
+        let launch = match self.kind() {
+            Kind::Docker => self.docker_launch()?,
+            Kind::Podman | Kind::RootlessPodman => podman::launch(directory, &self.host()),
+        };
+        self.daemon.process.start(&launch)?;
+        until("the engine to answer", DEADLINE, async || {
+            if let Err(ended) = self.daemon.process.check_running() {
+                return Ok(Err(ended));
+            }
+            let pong = self.client()?.ping().await;
+            pong.map(|_| Ok(())).context("no answer on the socket")
+        })
+        .await?
+    }
+
+    fn docker_launch(&self) -> Result<Launch> {
+        let directory = &self.daemon.directory;
         let group = fs::metadata(directory).context("the engine's directory")?.gid();
         let path = |name: &str| directory.join(name).display().to_string();
         let launch = Launch::new("sh", directory.join("log"))
@@ -169,15 +216,7 @@ impl Engine {
             .privileged()
             .owns(directory)
             .finally(END_CONTAINERS);
-        self.daemon.process.start(&launch)?;
-        until("the engine to answer", DEADLINE, async || {
-            if let Err(ended) = self.daemon.process.check_running() {
-                return Ok(Err(ended));
-            }
-            let pong = self.client()?.ping().await;
-            pong.map(|_| Ok(())).context("no answer on the socket")
-        })
-        .await?
+        Ok(launch)
     }
 
     /// The last lines of the daemon's log.
@@ -208,9 +247,29 @@ impl Engine {
     async fn import(&self, name: &str, archive: Vec<u8>, changes: &[&str]) -> Result<()> {
         let (repository, tag) = name.rsplit_once(':').context("the image's name has a tag")?;
         let changes = changes.iter().map(|line| (*line).to_owned()).collect();
-        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
+        let options = CreateImageOptionsBuilder::new().from_src("-").changes(changes);
+        // Podman leaves the tag of what is imported away, unless it is a part of the name.
+        let options = if self.kind().is_podman() { options.repo(name) } else { options.repo(repository).tag(tag) };
+        let options = options.build();
         let body = bollard::body_full(archive.into());
-        let progress = self.client()?.create_image(Some(options), Some(body), None);
+        let client = self.client()?.with_request_modifier(|mut request| {
+            // Podman takes each change for itself.
+            let apart = request.uri().to_string().replace("%0A", "&changes=");
+            *request.uri_mut() = apart.parse().unwrap_or_default();
+            request
+        });
+        let client = if self.kind().is_podman() { client } else { self.client()? };
+        let progress = client.create_image(Some(options), Some(body), None);
         progress.try_collect::<Vec<_>>().await.with_context(|| format!("importing the image {name}")).map(drop)
     }
+}
+
+/// Writes the files of a Docker engine.
+fn prepare(directory: &Path) -> Result<Vec<u16>> {
+    // The daemon must not read the configuration of the host's own engine.
+    fs::write(directory.join("daemon.json"), "{}").context("the engine's configuration")?;
+    let containerd = include_str!("engine/containerd.toml");
+    let containerd = containerd.replace("DIRECTORY", &directory.display().to_string());
+    fs::write(directory.join("containerd.toml"), containerd).context("the configuration of containerd")?;
+    Ok(Vec::new())
 }

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod fleet;
 pub mod forward;
 pub mod front;
+pub mod gate;
 pub mod limits;
 pub mod measure;
 pub mod observer;

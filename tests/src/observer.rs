@@ -36,7 +36,7 @@ pub const KEPT: [&str; 13] = [
 pub struct EngineEvent {
     /// The engine's time in nanoseconds since 1970 UTC.
     pub time_nano: i64,
-    /// The engine's words; a health status has its value behind a colon.
+    /// Docker's words; a health status has its value behind a colon.
     pub action: String,
     /// The container's full id.
     pub id: String,
@@ -149,7 +149,7 @@ fn kept(message: EventMessage) -> Option<EngineEvent> {
     let actor = message.actor?;
     let event = EngineEvent {
         time_nano: message.time_nano?,
-        action: message.action?,
+        action: message.action.map(|word| if word == "remove" { "destroy".to_owned() } else { word })?,
         id: actor.id?,
         name: actor.attributes?.remove("name")?,
         at: wall_nanos(),

@@ -179,6 +179,11 @@ impl Process {
         &self.log
     }
 
+    /// All that the child wrote.
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// The last lines of what the child wrote.
     pub fn tail(&self) -> String {
         tail(&self.log)

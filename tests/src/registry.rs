@@ -1,5 +1,5 @@
 //! A real image registry (Debian's `docker-registry`) on loopback with data of its own, open or with a password, for
-//! images that an engine pulls. Engines speak HTTP with registries on loopback.
+//! images that an engine pulls. Docker speaks HTTP with registries on loopback, Podman where it is told so.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -38,17 +38,27 @@ pub struct Registry {
 impl Registry {
     /// Starts one that lets everybody in.
     pub async fn open() -> Result<Self> {
-        Self::start_as(false).await
+        Self::start_as(false, port::free()?).await
+    }
+
+    /// Starts one that lets everybody in, and with which this engine speaks HTTP.
+    pub async fn open_for(engine: &Engine) -> Result<Self> {
+        Self::start_as(false, engine.registry_port()?).await
     }
 
     /// Starts one that asks for [`USER`] and [`PASSWORD`].
     pub async fn with_password() -> Result<Self> {
-        Self::start_as(true).await
+        Self::start_as(true, port::free()?).await
     }
 
-    async fn start_as(asks: bool) -> Result<Self> {
+    /// The same, and this engine speaks HTTP with it.
+    pub async fn with_password_for(engine: &Engine) -> Result<Self> {
+        Self::start_as(true, engine.registry_port()?).await
+    }
+
+    async fn start_as(asks: bool, port: u16) -> Result<Self> {
         let directory = process::directory("registry")?;
-        let registry = Self { directory, port: port::free()?, process: Seat::default() };
+        let registry = Self { directory, port, process: Seat::default() };
         let users = registry.directory.join("users");
         fs::write(&users, format!("{USER}:{HASHED}\n")).context("the registry's users")?;
         // YAML takes JSON.

@@ -46,6 +46,9 @@ struct Engine {
     kind: String,
     version: String,
     answers: bool,
+    /// What who guards its socket denies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<Box<str>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,6 +129,7 @@ impl<'a> Line<'a> {
                 kind: engine.kind.to_string(),
                 version: engine.version.to_string(),
                 answers: row.engine.unwrap_or(engine.answers),
+                unavailable: engine.unavailable.clone(),
             }),
             version: agent.map(|agent| agent.version.to_string()),
             gaps: Gaps { lost: row.lost, unknown: row.unknown_gaps, missing: row.missing },
@@ -150,6 +154,10 @@ fn table(lines: &[Line<'_>], now: i64) -> String {
             gaps(&line.gaps),
             upstream(line.upstream.as_ref()),
         ]);
+        if let Some(engine) = line.engine.as_ref().filter(|engine| !engine.unavailable.is_empty()) {
+            let denied = plain(&engine.unavailable.join(", "));
+            warnings.push_str(&format!("{}: who guards its engine's socket denies {denied}\n", line.id));
+        }
         for warning in &line.warnings {
             warnings.push_str(&format!("{}: {}\n", line.id, plain(warning)));
         }

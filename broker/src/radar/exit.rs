@@ -43,6 +43,7 @@ impl Exit {
             "not-found" | "unknown-agent" => Self::NotFound,
             "policy"
             | "protected"
+            | "unavailable"
             | "busy"
             | "ambiguous"
             | "unknown-command"
@@ -103,6 +104,7 @@ mod tests {
             ("not-found", Some(Exit::NotFound)),
             ("policy", Some(Exit::Refused)),
             ("protected", Some(Exit::Refused)),
+            ("unavailable", Some(Exit::Refused)),
             ("conflict", Some(Exit::Failed)),
             ("timed-out", Some(Exit::Unknown)),
             ("interrupted", Some(Exit::Unknown)),

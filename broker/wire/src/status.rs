@@ -66,6 +66,10 @@ pub struct EngineFacts {
     pub api: Option<Box<str>>,
     /// Whether it answers now.
     pub answers: bool,
+    /// What who guards its socket denies: `events`, `image-names`, `host-facts`, and actions that the agent's policy
+    /// allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable: Vec<Box<str>>,
 }
 
 /// Whether an agent is there.

@@ -58,6 +58,11 @@ impl Policy {
         self.words.iter().map(|word| &**word)
     }
 
+    /// The actions that may be done.
+    pub(super) fn actions(&self) -> impl Iterator<Item = &'static str> {
+        self.actions.iter().copied()
+    }
+
     /// Whether an action may be done, on a container with these labels if it is about one.
     ///
     /// # Errors

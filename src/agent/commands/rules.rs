@@ -37,6 +37,12 @@ impl Rules {
         Abilities::new(self.policy.words().filter(|_| listens).map(Into::into).collect())
     }
 
+    /// The actions that may be asked for.
+    pub(crate) fn actions(&self, on_disk: bool) -> Vec<Box<str>> {
+        let listens = !self.keys.is_empty() && on_disk;
+        self.policy.actions().filter(|_| listens).map(Into::into).collect()
+    }
+
     pub(super) fn is_own(&self, id: &ContainerId) -> bool {
         self.own.as_deref().is_some_and(|own| id.to_string().starts_with(own))
     }

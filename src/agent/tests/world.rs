@@ -160,7 +160,13 @@ impl World {
                 self.received("resend", codec::encode(&ask).unwrap().bytes, false);
             }
             ["engine", "up"] => {
-                let facts = EngineFacts { kind: "docker".into(), version: "20".into(), api: None, answers: true };
+                let facts = EngineFacts {
+                    kind: "docker".into(),
+                    version: "20".into(),
+                    api: None,
+                    answers: true,
+                    unavailable: Vec::new(),
+                };
                 let (host, history) = (HostFacts::default(), History::Whole);
                 self.engine(EngineNotice::Up(Box::new(Opened { facts, host, time: None, history })));
             }

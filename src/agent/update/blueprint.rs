@@ -44,6 +44,7 @@ pub(crate) fn blueprint(old: &Value, defaults: Option<&Value>, image: &str) -> B
         ["Domainname", "ExposedPorts"].iter().for_each(|field| _ = config.remove(*field));
     }
     config.insert("Image".to_owned(), image.into());
+    in_one_way(&mut config, &mut host, id);
     carry_volumes(&mut host, &config, old);
     if let Some(Value::Array(links)) = host.get_mut("Links") {
         links.iter_mut().for_each(|link| *link = unlinked(text(link)).into());
@@ -73,6 +74,23 @@ pub(crate) fn blueprint(old: &Value, defaults: Option<&Value>, image: &str) -> B
         body: Document(config.into()),
         leave: leave.then(|| mode.into()),
         join: join.into_iter().map(|(name, place)| (name, Document(place))).collect(),
+    }
+}
+
+/// What Podman tells in a way in which it does not take it: limits by the kernel's names, processors in two ways at
+/// once, and the host name of the old container among the variables.
+fn in_one_way(config: &mut Map<String, Value>, host: &mut Map<String, Value>, id: &str) {
+    for limit in host.get_mut("Ulimits").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(name) = text(&limit["Name"]).strip_prefix("RLIMIT_") {
+            limit["Name"] = name.to_lowercase().into();
+        }
+    }
+    if host.get("NanoCpus").and_then(Value::as_u64) > Some(0) {
+        ["CpuPeriod", "CpuQuota"].iter().for_each(|field| _ = host.remove(*field));
+    }
+    if let Some(Value::Array(variables)) = config.get_mut("Env") {
+        let own = |name: &str| name.len() == 12 && id.starts_with(name);
+        variables.retain(|variable| !text(variable).strip_prefix("HOSTNAME=").is_some_and(own));
     }
 }
 

@@ -107,7 +107,7 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, telle
             Ok(done(true))
         }
         Act::Inspect { id } => Ok(told(found::inspected(inspect(docker, id).await?, labels)?)),
-        Act::Top { id } => Ok(told(found::top(&asking::get(docker, &format!("/containers/{id}/top")).await?))),
+        Act::Top { id } => Ok(told(found::top(&top(docker, id).await?))),
         Act::Images => Ok(told(found::images(&asking::list(docker, "/images/json").await?))),
         Act::Networks => Ok(told(found::networks(asking::list(docker, "/networks").await?))),
         Act::Volumes => Ok(told(found::volumes(asking::get(docker, "/volumes").await?))),
@@ -149,6 +149,17 @@ async fn call(docker: &Docker, act: Act, before: &Before, labels: &Labels, telle
 
 async fn post(docker: &Docker, id: ContainerId, what: &str) -> Result<Json, Error> {
     asking::post(docker, &format!("/containers/{id}/{what}"), None).await
+}
+
+/// Podman runs `ps` in the container unless it is told the columns, and says nothing where there is none.
+async fn top(docker: &Docker, id: ContainerId) -> Result<Json, Error> {
+    match asking::get(docker, &format!("/containers/{id}/top")).await {
+        Err(Error::JsonSerdeError { .. }) => {
+            let columns = "user,pid,ppid,pcpu,stime,tty,time,args";
+            asking::get(docker, &format!("/containers/{id}/top?stream=false&ps_args={columns}")).await
+        }
+        answer => answer,
+    }
 }
 
 fn with_grace(what: &str, timeout: Option<u32>) -> String {
@@ -200,10 +211,10 @@ impl From<Error> for ActError {
     fn from(error: Error) -> Self {
         let (kind, said) = match &error {
             Error::DockerResponseServerError { status_code, message } if message.trim().is_empty() => {
-                (kind(*status_code), format!("the engine says {status_code}"))
+                (kind(*status_code, ""), format!("the engine says {status_code}"))
             }
             Error::DockerResponseServerError { status_code, message } => {
-                (kind(*status_code), message.trim().to_owned())
+                (kind(*status_code, message.trim()), message.trim().to_owned())
             }
             Error::RequestTimeoutError => (ActErrorKind::TimedOut, Failure::silence().text()),
             _ => (ActErrorKind::Engine, Failure::from(error).text()),
@@ -212,9 +223,13 @@ impl From<Error> for ActError {
     }
 }
 
-fn kind(status: u16) -> ActErrorKind {
+/// Podman has one status for most of what Docker tells apart, and its kind of error at the end of its words.
+fn kind(status: u16, said: &str) -> ActErrorKind {
+    const CONFLICTS: [&str; 5] =
+        ["container state improper", "already in use", "already exists", "is being used", "does not have a cgroup"];
     match status {
-        403 => ActErrorKind::Denied,
+        401 | 403 | 405 => ActErrorKind::Denied,
+        500 if CONFLICTS.iter().any(|words| said.ends_with(words)) => ActErrorKind::Conflict,
         404 => ActErrorKind::NotFound,
         409 => ActErrorKind::Conflict,
         _ => ActErrorKind::Engine,
@@ -233,6 +248,18 @@ mod tests {
             (404, "No such container: x", "not-found: No such container: x"),
             (409, "is paused", "conflict: is paused"),
             (500, "out of luck", "engine: out of luck"),
+            (405, "Method Not Allowed", "denied: Method Not Allowed"),
+            // Podman's words.
+            (
+                500,
+                "can only kill running containers. ab is in state exited: container state improper",
+                "conflict: can only kill running containers. ab is in state exited: container state improper",
+            ),
+            (
+                500,
+                "network name a already used: network already exists",
+                "conflict: network name a already used: network already exists",
+            ),
             (403, " ", "denied: the engine says 403"),
         ];
         for (status_code, message, expect) in table {

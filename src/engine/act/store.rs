@@ -125,7 +125,14 @@ pub(super) async fn prune(docker: &Docker, what: Prunable, all: bool) -> Result<
         Prunable::Containers => Ok(removed(std::iter::empty(), &Json::Null)),
         Prunable::Images => {
             let dangling = if all { "false" } else { "true" };
-            let answer = asking::post(docker, &filtered("/images/prune", "dangling", dangling), None).await?;
+            let answer = match asking::post(docker, &filtered("/images/prune", "dangling", dangling), None).await {
+                Err(Error::DockerResponseServerError { status_code: 500, message })
+                    if message.contains("\"dangling\"") =>
+                {
+                    return prune_images_of_podman(docker).await;
+                }
+                answer => answer?,
+            };
             Ok(removed(names(&answer["ImagesDeleted"]), &answer["SpaceReclaimed"]))
         }
         Prunable::Networks => {
@@ -144,6 +151,14 @@ pub(super) async fn prune(docker: &Docker, what: Prunable, all: bool) -> Result<
             Ok(removed(texts(&answer["VolumesDeleted"]), &answer["SpaceReclaimed"]))
         }
     }
+}
+
+/// In Docker's words Podman prunes only images without a name, so all are pruned in its own.
+async fn prune_images_of_podman(docker: &Docker) -> Result<Done, ActError> {
+    let answer = asking::post(docker, "/v4.0.0/libpod/images/prune?all=true", None).await?;
+    let gone: Vec<_> = answer.as_array().into_iter().flatten().filter(|image| image["Err"].is_null()).collect();
+    let freed: u64 = gone.iter().filter_map(|image| image["Size"].as_u64()).sum();
+    Ok(removed(gone.into_iter().filter_map(|image| image["Id"].as_str()), &freed.into()))
 }
 
 /// An older engine would remove those with a name too. What nobody gave a name has one of 64 hexadecimal digits.

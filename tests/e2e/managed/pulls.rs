@@ -10,8 +10,11 @@ use super::{FAILED, NOT_FOUND, Stage};
 // DM12, PS3
 #[tokio::test]
 async fn an_image_is_pulled_as_nobody_or_with_the_hosts_own_password() -> Result<()> {
-    let stage = Stage::shared().await?;
-    let (open, closed) = (Registry::open().await?, Registry::with_password().await?);
+    pulled(Stage::shared().await?).await
+}
+
+pub(super) async fn pulled(stage: &Stage) -> Result<()> {
+    let (open, closed) = (Registry::open_for(&stage.engine).await?, Registry::with_password_for(&stage.engine).await?);
     let source = format!("{}:1", stage.engine.unique("pulled"));
     stage.engine.make_image(&source, &["ENV A=1"]).await?;
     let id = stage.engine.client()?.inspect_image(&source).await?.id.context("an id")?;

@@ -35,7 +35,7 @@ impl Aged {
     }
 
     async fn with(engine: &Engine, newer: &str) -> Result<Self> {
-        let registry = Registry::open().await?;
+        let registry = Registry::open_for(engine).await?;
         let (old, new) = (format!("{}:old", engine.unique("app")), format!("{}:new", engine.unique("app")));
         engine.make_image(&old, &["ENV VERSION=1", RUNS]).await?;
         engine.make_image(&new, &["ENV VERSION=2", newer]).await?;
@@ -89,7 +89,10 @@ pub(super) async fn left(engine: &Engine, name: &str) -> Result<Vec<String>> {
 // DM9, DM12
 #[tokio::test]
 async fn a_container_is_replaced_by_one_of_the_newer_image() -> Result<()> {
-    let stage = Stage::shared().await?;
+    replaced(Stage::shared().await?).await
+}
+
+pub(super) async fn replaced(stage: &Stage) -> Result<()> {
     let aged = Aged::make(&stage.engine).await?;
     let spec = aged.spec().label("own", "1").adjust(|body| body.env = Some(vec!["OWN=1".to_owned()]));
     let name = stage.container("updated", spec).await?;
@@ -122,7 +125,10 @@ async fn a_container_is_replaced_by_one_of_the_newer_image() -> Result<()> {
 // DM10
 #[tokio::test]
 async fn an_image_that_does_not_work_gives_its_place_back() -> Result<()> {
-    let stage = Stage::shared().await?;
+    given_back(Stage::shared().await?).await
+}
+
+pub(super) async fn given_back(stage: &Stage) -> Result<()> {
     let aged = Aged::broken(&stage.engine).await?;
     let name = stage.container("kept", aged.spec()).await?;
     let (at, before) = (format!("pi/{name}"), stage.engine.inspect(&name).await?);

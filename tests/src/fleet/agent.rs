@@ -335,7 +335,13 @@ fn status(index: u32, id: &AgentId, session: u64, reason: Reason, now: Now) -> S
 }
 
 fn engine() -> EngineFacts {
-    EngineFacts { kind: "docker".into(), version: "28.5.1".into(), api: Some("1.51".into()), answers: true }
+    EngineFacts {
+        kind: "docker".into(),
+        version: "28.5.1".into(),
+        api: Some("1.51".into()),
+        answers: true,
+        unavailable: Vec::new(),
+    }
 }
 
 fn number(wall: i64) -> u64 {

@@ -40,6 +40,9 @@ struct Engine {
     kind: Box<str>,
     version: Box<str>,
     answers: bool,
+    /// What who guards its socket denies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,7 +84,7 @@ impl Agent {
             (agent.name, agent.version, agent.arch) = (Some(facts.name), Some(facts.version), Some(facts.arch));
             agent.engine = status.engine.map(|engine| {
                 let answers = view.engine_answers.unwrap_or(engine.answers);
-                Engine { kind: engine.kind, version: engine.version, answers }
+                Engine { kind: engine.kind, version: engine.version, answers, unavailable: engine.unavailable }
             });
             agent.allows = status.allows;
             agent.warnings.extend(status.warnings);

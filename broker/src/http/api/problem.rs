@@ -81,7 +81,7 @@ fn status(code: &str) -> u16 {
     match code {
         "not-found" => 404,
         "conflict" | "ambiguous" => 409,
-        "policy" | "protected" | "denied" | "built-in" => 403,
+        "policy" | "protected" | "denied" | "unavailable" | "built-in" => 403,
         "busy" => 429,
         "unknown-command" => 501,
         "timed-out" | "no-outcome" => 504,
@@ -130,6 +130,7 @@ mod tests {
             (State::Refused, Some("ambiguous: several"), 409, "ambiguous"),
             (State::Refused, Some("policy: not allowed"), 403, "policy"),
             (State::Refused, Some("protected: not this one"), 403, "protected"),
+            (State::Refused, Some("unavailable: denied"), 403, "unavailable"),
             (State::Failed, Some("denied: the proxy says no"), 403, "denied"),
             (State::Refused, Some("built-in: the engine needs it"), 403, "built-in"),
             (State::Refused, Some("busy: too many"), 429, "busy"),

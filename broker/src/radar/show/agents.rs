@@ -34,6 +34,7 @@ pub(in crate::radar) struct Engine {
     kind: String,
     version: String,
     answers: bool,
+    unavailable: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -81,6 +82,11 @@ pub(in crate::radar) fn table(document: &Value, now: i64) -> Result<String, Unre
     let mut text = columns(head, &rows);
     let mut before = "\n";
     for agent in agents.values() {
+        if let Some(engine) = agent.engine.as_ref().filter(|engine| !engine.unavailable.is_empty()) {
+            let denied = plain(&engine.unavailable.join(", "));
+            text.push_str(&format!("{before}{}: who guards its engine's socket denies {denied}\n", plain(&agent.id)));
+            before = "";
+        }
         for warning in &agent.warnings {
             text.push_str(&format!("{before}{}: {}\n", plain(&agent.id), plain(warning)));
             before = "";
@@ -132,7 +138,8 @@ mod tests {
     fn an_agent_is_a_line_and_its_warnings_come_below() {
         let document = json!({"agents": [
             {"id": "pi", "name": "Kitchen", "online": true, "reason": "start", "heard": 58_000, "version": "0.1.0",
-             "engine": {"kind": "docker", "version": "27.1", "answers": true}, "complete": true,
+             "engine": {"kind": "docker", "version": "27.1", "answers": true, "unavailable": ["events", "start"]},
+             "complete": true,
              "containers": {"running": 2, "stopped": 1}, "commands": true, "allows": ["observe", "operate"], "warnings": []},
             {"id": "attic", "online": false, "reason": "lost", "heard": 1000, "engine": {"kind": "podman", "answers": false},
              "containers": {"running": 1, "stopped": 0}, "commands": false, "warnings": ["the clock is wrong"]},
@@ -142,7 +149,8 @@ mod tests {
             "AGENT  NAME     STATE           LAST HEARD  CONTAINERS                        ENGINE               VERSION  ALLOWS\n\
              attic           offline (lost)  1 min ago   1 running, 0 stopped, last known  podman, unreachable  ?        takes no commands\n\
              pi     Kitchen  online          3 s ago     2 running, 1 stopped              docker 27.1          0.1.0    observe,operate\n\
-             \nattic: the clock is wrong\n"
+             \nattic: the clock is wrong\n\
+             pi: who guards its engine's socket denies events, start\n"
         );
         assert_eq!(table(&json!({"agents": []}), 0).unwrap(), "No agent has been heard of yet.\n");
     }

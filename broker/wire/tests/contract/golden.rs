@@ -26,6 +26,7 @@ fn check<P: Payload + PartialEq + Debug>(name: &str, sample: &P) {
 fn payloads_are_written_and_read_as_released() {
     check("status.cbor", &samples::status());
     check("will.cbor", &samples::will());
+    check("guarded.cbor", &samples::guarded());
     check("snapshot.cbor", &samples::snapshot());
     check("event.cbor", &samples::event());
     check("created.cbor", &samples::created());
@@ -49,6 +50,7 @@ fn write_missing() {
     }
     write("status.cbor", &samples::status());
     write("will.cbor", &samples::will());
+    write("guarded.cbor", &samples::guarded());
     write("snapshot.cbor", &samples::snapshot());
     write("event.cbor", &samples::event());
     write("created.cbor", &samples::created());

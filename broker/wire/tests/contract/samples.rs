@@ -72,7 +72,13 @@ pub(crate) fn bare_record(byte: u8) -> Record {
 }
 
 fn engine() -> EngineFacts {
-    EngineFacts { kind: "docker".into(), version: "28.2.2".into(), api: Some("1.50".into()), answers: true }
+    EngineFacts {
+        kind: "docker".into(),
+        version: "28.2.2".into(),
+        api: Some("1.50".into()),
+        answers: true,
+        unavailable: Vec::new(),
+    }
 }
 
 pub(crate) fn status() -> Status {
@@ -95,6 +101,12 @@ pub(crate) fn status() -> Status {
         allows: vec!["observe".into()],
         warnings: vec!["this id was made on another machine".into()],
     }
+}
+
+/// An agent whose engine's socket is guarded.
+pub(crate) fn guarded() -> Status {
+    let unavailable = vec!["events".into(), "start".into()];
+    Status { engine: Some(EngineFacts { unavailable, ..engine() }), ..status() }
 }
 
 pub(crate) fn will() -> Status {

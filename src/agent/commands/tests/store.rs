@@ -71,6 +71,22 @@ fn what_the_engine_comes_with_is_not_removed() {
     assert_eq!(desk.acts.len(), 1);
 }
 
+// E10
+#[test]
+fn what_the_engines_socket_denies_is_refused_at_once_with_that_reason() {
+    let mut desk = Desk::new("all");
+    let facts = |unavailable: &[&str]| {
+        let unavailable = unavailable.iter().map(|word| (*word).into()).collect();
+        EngineFacts { kind: "docker".into(), unavailable, ..EngineFacts::default() }
+    };
+    let remove = || Command::RemoveNetwork { network: "front".into() };
+    desk.commands.handle_engine(&facts(&["events", "remove-network"]));
+    assert!(desk.command(remove())[0].ends_with("refused unavailable"));
+    assert!(desk.acts.is_empty());
+    desk.commands.handle_engine(&facts(&["events"]));
+    assert!(desk.command(remove())[0].ends_with("accepted"));
+}
+
 // DM16, E7
 #[test]
 fn a_name_that_would_be_another_address_is_none() {

@@ -32,6 +32,29 @@ fn events_are_told_in_order_with_the_fields_that_changed() {
     );
 }
 
+// DM7, E10, E11
+#[test]
+fn a_check_of_podman_that_found_nothing_new_is_noise() {
+    check(
+        "up
+         listed web running health=healthy
+         is web running health=healthy
+         event 10 web health_status
+         is web running health=healthy
+         event 20 web health_status
+         is web running health=unhealthy
+         event 30 web health_status health=unhealthy
+         cursor",
+        "list
+         inspect web
+         inspect web
+         inspect web
+         20 health_status web health=unhealthy
+         30 health_status web
+         cursor Some(30)",
+    );
+}
+
 // DM7
 #[test]
 fn an_event_waits_for_the_ones_before_it() {

@@ -226,3 +226,23 @@ fn who_lives_in_anothers_network_has_no_name_and_no_ports_and_moves_with_it() {
     rejoin(&mut found, from, from);
     assert_eq!(found.body.0["HostConfig"]["NetworkMode"], moved, "nobody else's");
 }
+
+// DM9, E10
+#[test]
+fn what_podman_tells_is_in_the_form_in_which_it_takes_it() {
+    let old = container(&json!({
+        "Config": { "Env": ["A=1", format!("HOSTNAME={}", &ID[..12]), "HOSTNAME=mine"] },
+        "HostConfig": {
+            "Ulimits": [{ "Name": "RLIMIT_NOFILE", "Hard": 9, "Soft": 8 }, { "Name": "nproc", "Hard": 7, "Soft": 7 }],
+            "NanoCpus": 500_000_000, "CpuPeriod": 100_000, "CpuQuota": 50_000,
+        },
+    }));
+    let body = blueprint(&old, None, "app:2").body.0;
+    let host = &body["HostConfig"];
+    assert_eq!(body["Env"], json!(["A=1", "HOSTNAME=mine"]));
+    assert_eq!([&host["Ulimits"][0]["Name"], &host["Ulimits"][1]["Name"]], ["nofile", "nproc"]);
+    assert_eq!((&host["NanoCpus"], host.get("CpuPeriod"), host.get("CpuQuota")), (&json!(500_000_000), None, None));
+    let quota = container(&json!({ "HostConfig": { "NanoCpus": 0, "CpuPeriod": 100_000, "CpuQuota": 50_000 } }));
+    let body = blueprint(&quota, None, "app:2").body.0;
+    assert_eq!(body["HostConfig"]["CpuQuota"], 50_000);
+}
