@@ -9,8 +9,24 @@ use tempfile::TempDir;
 
 /// What every Debian has.
 const BASE: &[&str] = &[
-    "awk", "bash", "cat", "chmod", "cp", "env", "mkdir", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "sync", "tail",
-    "tr", "uname", "wc",
+    "awk",
+    "bash",
+    "cat",
+    "chmod",
+    "cp",
+    "env",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "sync",
+    "tail",
+    "tr",
+    "uname",
+    "wc",
 ];
 
 /// The directory.
