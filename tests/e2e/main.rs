@@ -19,5 +19,6 @@ mod samples;
 mod secrets;
 mod self_update;
 mod server_away;
+mod skew;
 mod take_over;
 mod world;
