@@ -21,6 +21,7 @@ mod samples;
 mod secrets;
 mod self_update;
 mod server_away;
+mod skew;
 mod take_over;
 mod ways_through;
 mod world;

@@ -22,6 +22,7 @@ mod opening;
 mod reading;
 mod speed;
 mod together;
+mod versions;
 
 /// A directory with a database in it.
 struct Room {

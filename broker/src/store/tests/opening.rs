@@ -24,33 +24,6 @@ async fn nobody_else_can_read_it() {
     assert_eq!(mode(&room.path()), 0o600);
 }
 
-#[tokio::test]
-async fn a_database_of_the_first_version_is_brought_forward() {
-    let room = Room::new();
-    fs::create_dir(room.path().parent().unwrap()).unwrap();
-    let old = Connection::open(room.path()).unwrap();
-    old.execute_batch(include_str!("version1.sql")).unwrap();
-    drop(old);
-    let colour = "ALTER TABLE agents ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'";
-    let next = [schema::MIGRATIONS, &[colour]].concat();
-    let connection = schema::open(&room.path(), &next).unwrap();
-    let colour: String = connection.query_row("SELECT colour FROM agents", [], |row| row.get(0)).unwrap();
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!((&*colour, version), ("grey", 3));
-    // All that was in it still is.
-    let restored = restore::restore(&connection).unwrap();
-    assert_eq!(restored.origin, "0123456789abcdef");
-    assert_eq!(restored.agents[0].row, row("pi"));
-    assert_eq!(restored.agents[0].tail, [plain(7, 2, "die", Some(60))]);
-    assert_eq!(restored.upstreams, [account("pi")]);
-    assert_eq!((restored.commands, restored.last_command), (Vec::new(), None));
-    drop(connection);
-    // And the older program leaves it alone.
-    let error = Store::open(&room.path(), Keep::default()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
-    assert!(Reader::open(&room.path()).is_err());
-}
-
 #[test]
 fn what_is_not_ours_is_left_alone() {
     let room = Room::new();
