@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use radar_tests::broker::{Broker, Options};
-use radar_tests::engine::Engine;
+use radar_tests::engine::{Engine, Kind};
 
 use crate::world::history::{gaps, wait_complete};
 use crate::world::scene::Scene;
@@ -16,7 +16,11 @@ struct Stage {
 }
 
 async fn stage() -> Result<Stage> {
-    let engine = Engine::start().await?;
+    stage_on(Kind::Docker).await
+}
+
+async fn stage_on(kind: Kind) -> Result<Stage> {
+    let engine = Engine::start_as(kind).await?;
     let broker = Broker::open(&Options::default()).await?;
     let site = Site::open(&engine, &broker).await?;
     let scene = Scene::set(&engine, "agent-away", 2).await?;
@@ -28,7 +32,17 @@ async fn stage() -> Result<Stage> {
 // E1, DM7
 #[tokio::test]
 async fn killed_while_events_happen_it_reads_them_from_the_engine() -> Result<()> {
-    let Stage { broker: _broker, site, scene } = stage().await?;
+    killed_while_events_happen(Kind::Docker).await
+}
+
+// E10, E1, DM7
+#[tokio::test]
+async fn killed_while_events_happen_it_reads_them_from_podmans_file() -> Result<()> {
+    killed_while_events_happen(Kind::Podman).await
+}
+
+async fn killed_while_events_happen(kind: Kind) -> Result<()> {
+    let Stage { broker: _broker, site, scene } = stage_on(kind).await?;
     let kill = async {
         scene.wait_seen(40).await?;
         site.agent.kill9().await?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use radar_tests::broker::{Broker, Options};
-use radar_tests::engine::{Engine, Spec};
+use radar_tests::engine::{Engine, Kind, Spec};
 use radar_tests::server::Server;
 use radar_tests::wait::until;
 
@@ -14,7 +14,17 @@ use crate::world::site::Site;
 // E1, DM7
 #[tokio::test]
 async fn restarted_under_load_it_is_read_on() -> Result<()> {
-    let engine = Engine::start().await?;
+    restarted_under_load(Kind::Docker).await
+}
+
+// E10, E1
+#[tokio::test]
+async fn podman_restarted_under_load_is_read_on() -> Result<()> {
+    restarted_under_load(Kind::Podman).await
+}
+
+async fn restarted_under_load(kind: Kind) -> Result<()> {
+    let engine = Engine::start_as(kind).await?;
     let broker = Broker::open(&Options::default()).await?;
     let site = Site::open(&engine, &broker).await?;
     let bridge = &site.bridge;

@@ -61,6 +61,11 @@ impl Aged {
         self.plain().health("true", HEALTH)
     }
 
+    /// The same on this engine: systemd checks for Podman how containers are, where there is one.
+    fn spec_for(&self, engine: &Engine) -> Spec {
+        if engine.kind().is_podman() { self.plain() } else { self.spec() }
+    }
+
     /// One that nobody asks how it is.
     pub(super) fn plain(&self) -> Spec {
         let image = self.name.clone();
@@ -94,7 +99,7 @@ async fn a_container_is_replaced_by_one_of_the_newer_image() -> Result<()> {
 
 pub(super) async fn replaced(stage: &Stage) -> Result<()> {
     let aged = Aged::make(&stage.engine).await?;
-    let spec = aged.spec().label("own", "1").adjust(|body| body.env = Some(vec!["OWN=1".to_owned()]));
+    let spec = aged.spec_for(&stage.engine).label("own", "1").adjust(|body| body.env = Some(vec!["OWN=1".to_owned()]));
     let name = stage.container("updated", spec).await?;
     let (at, before) = (format!("pi/{name}"), stage.engine.inspect(&name).await?);
     let plan = stage.radar.done(&["update", &at, "--dry-run"]).await?;
@@ -130,7 +135,7 @@ async fn an_image_that_does_not_work_gives_its_place_back() -> Result<()> {
 
 pub(super) async fn given_back(stage: &Stage) -> Result<()> {
     let aged = Aged::broken(&stage.engine).await?;
-    let name = stage.container("kept", aged.spec()).await?;
+    let name = stage.container("kept", aged.spec_for(&stage.engine)).await?;
     let (at, before) = (format!("pi/{name}"), stage.engine.inspect(&name).await?);
     let (status, problem) = stage.radar.post(&format!("agents/pi/containers/{name}/update"), &json!({})).await?;
     assert_eq!((status, problem["code"].as_str()), (502, Some("rolled-back")), "{problem}");
