@@ -3,6 +3,7 @@
 
 mod agent;
 mod bridge;
+mod compose;
 mod foreign;
 mod running;
 mod small;

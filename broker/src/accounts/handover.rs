@@ -129,7 +129,8 @@ impl Handover {
         text
     }
 
-    /// A Compose file; with the settings in `agent.env` beside it, or in the file itself.
+    /// A Compose file; with the settings in `agent.env` beside it, or in the file itself. `deploy/agent.compose.yaml` is
+    /// the same.
     pub(crate) fn compose(&self, beside: bool) -> String {
         let mut text = format!("# radar-agent on {}", self.id);
         text.push_str(if beside {
@@ -156,13 +157,28 @@ impl Handover {
         text.push_str("      - radar-agent:/var/lib/radar-agent\n");
         let _ =
             writeln!(text, "    group_add:\n      - \"${{DOCKER_GID:?set it to what stat -c %g {SOCKET} prints}}\"");
-        text.push_str(
-            "    read_only: true\n    cap_drop:\n      - ALL\n    security_opt:\n      - no-new-privileges:true\n    \
-             logging:\n      options:\n        max-size: 1m\n        max-file: \"3\"\nvolumes:\n  radar-agent:\n",
-        );
+        text.push_str(TIGHT);
         text
     }
 }
+
+/// How the agent's container is held: what it may, what it may use, and how long its log may be.
+const TIGHT: &str = "    \
+    read_only: true
+    cap_drop:
+      - ALL
+    security_opt:
+      - no-new-privileges:true
+    mem_limit: 64m
+    pids_limit: 64
+    logging:
+      driver: json-file
+      options:
+        max-size: 1m
+        max-file: \"3\"
+volumes:
+  radar-agent:
+";
 
 /// A text of YAML, without what Compose would put in the place of a variable.
 fn quoted(text: &str) -> String {
@@ -235,6 +251,11 @@ AGENT_ALLOW=observe,operate
         assert!(beside.contains("    env_file: agent.env\n") && !beside.contains("00ff"), "{beside}");
         let alone = handover().compose(false);
         assert!(alone.contains("      MQTT_PASSWORD: \"00ff\"\n") && !alone.contains("env_file"), "{alone}");
+        let shipped = include_str!("../../../deploy/agent.compose.yaml");
+        let example = Handover { image: "radar-agent:latest".to_owned(), ..handover() }.compose(true);
+        let rows =
+            |text: &str| text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+        assert_eq!(rows(shipped), rows(&example), "deploy/agent.compose.yaml is what add-agent writes");
         assert_eq!(quoted("a$b\"c"), r#""a$$b\"c""#);
     }
 

@@ -29,7 +29,7 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
     // The agent's own container is the last one.
     stage.add_created(plan.containers - 1).await?;
     let entry = r#"ENTRYPOINT ["/bin/radar-agent"]"#;
-    stage.engine.make_image_with(IMAGE, programs.agent_file(), &[entry]).await?;
+    stage.engine.make_image_with(IMAGE, &[(programs.agent_file(), "/bin/radar-agent")], &[entry]).await?;
     let (_, free) = started(plan, &stage, "roomy", false).await?;
     let (agent, tight) = started(plan, &stage, "tight", true).await?;
     let conditions = format!(

@@ -1,0 +1,224 @@
+//! `deploy/up` and the Compose files, run as a new user runs them, with the images as they are released. Only Mosquitto's
+//! is put together here, from the host's.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bollard::models::HealthStatusEnum;
+use radar_link::settings::Setting;
+use radar_tests::engine::Engine;
+use radar_tests::wait::until;
+use radar_tests::{port, process};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::running::{DEADLINE, health};
+use crate::workshop::{AGENT, BRIDGE, docker, put, repository};
+
+const MOSQUITTO: &str = "mosquitto:test";
+const PLUGIN: &str = "mosquitto_dynamic_security.so";
+
+/// A clone of what `deploy/up` needs, on an engine of its own.
+struct Site {
+    engine: Engine,
+    directory: PathBuf,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Site {
+    async fn set() -> Result<Option<Self>> {
+        let engine = Engine::start().await?;
+        let (Some(agent), Some(bridge)) = (put(&engine, AGENT).await?, put(&engine, BRIDGE).await?) else {
+            return Ok(None);
+        };
+        let plugin = plugin()?;
+        let files = [
+            (Path::new("/usr/sbin/mosquitto"), "/usr/sbin/mosquitto"),
+            (&*plugin, "/usr/lib/mosquitto_dynamic_security.so"),
+        ];
+        let start = r#"CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]"#;
+        engine.make_image_with(MOSQUITTO, &files, &[start]).await?;
+        let directory = process::directory("compose")?;
+        let copied = Command::new("cp").arg("-r").arg(repository().join("deploy")).arg(&directory).status().await?;
+        ensure!(copied.success(), "the clone");
+        let mut variables = vec![
+            ("DOCKER_HOST", engine.host()),
+            ("RADAR_AGENT_IMAGE", agent),
+            ("RADAR_BRIDGE_IMAGE", bridge),
+            ("MOSQUITTO_IMAGE", MOSQUITTO.to_owned()),
+            ("COMPOSE_PROJECT_NAME", engine.unique("site")),
+        ];
+        for variable in ["MOSQUITTO_PORT", "BRIDGE_PORT", "BRIDGE_API_PORT"] {
+            variables.push((variable, port::free()?.to_string()));
+        }
+        Ok(Some(Self { engine, directory, variables }))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join("deploy").join(name)
+    }
+
+    /// Runs a program of the clone, or of the host, as root.
+    async fn run(&self, words: &[&str]) -> Result<Output> {
+        let mut command = if process::is_root() { Command::new("env") } else { Command::new("sudo") };
+        if !process::is_root() {
+            command.args(["-n", "env"]);
+        }
+        command.args(self.variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.args(words).current_dir(&self.directory).stdin(Stdio::null()).kill_on_drop(true);
+        command.output().await.with_context(|| words.join(" "))
+    }
+
+    /// The same, and it has to succeed; what it printed.
+    async fn say(&self, words: &[&str]) -> Result<String> {
+        let output = self.run(words).await?;
+        let (printed, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{}: {printed}{told}", words.join(" "));
+        Ok(printed.into_owned())
+    }
+
+    async fn compose(&self, words: &[&str]) -> Result<String> {
+        self.say(
+            &[&["docker-compose", "--file", "deploy/compose.yaml", "--project-directory", "deploy"], words].concat(),
+        )
+        .await
+    }
+
+    /// Waits until the bridge shows the agent so.
+    async fn wait_agent(&self, id: &str, wanted: impl Fn(Option<&Value>) -> bool) -> Result<()> {
+        until(&format!("{id} at the bridge"), DEADLINE, async || {
+            let lines = self.compose(&["exec", "-T", "bridge", "radar-bridge", "agents", "--json"]).await?;
+            let agents: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if wanted(agents.iter().find(|line| line["id"] == id)) { Ok(()) } else { Err(anyhow!(lines)) }
+        })
+        .await
+    }
+
+    /// The ids of its containers.
+    async fn containers(&self) -> Result<BTreeSet<String>> {
+        Ok(self.engine.ids().await?.into_iter().collect())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Some of it belongs to the containers' users; what cannot be removed is in /tmp.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Where Debian's package has the plugin.
+fn plugin() -> Result<PathBuf> {
+    let libraries = fs::read_dir("/usr/lib").context("/usr/lib")?.flatten().map(|entry| entry.path().join(PLUGIN));
+    libraries
+        .into_iter()
+        .find(|file| file.exists())
+        .with_context(|| format!("no {PLUGIN}: it is in the package mosquitto"))
+}
+
+fn online(line: Option<&Value>) -> bool {
+    line.is_some_and(|line| line["state"] == "online" && line["containers"]["complete"] == true)
+}
+
+// E8, BD1
+#[tokio::test]
+async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
+    let Some(site) = Site::set().await? else { return Ok(()) };
+    let refused = site.run(&["deploy/up"]).await?;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("deploy/up HOST"));
+    let up = ["deploy/up", "broker.example", "--name", "pi-here"];
+    let printed = site.say(&up).await?;
+    assert!(printed.contains("Running."), "{printed}");
+    site.wait_agent("pi-here", online).await?;
+    let before = site.containers().await?;
+    assert_eq!(before.len(), 3, "{printed}");
+    for id in &before {
+        health(&site.engine, id, HealthStatusEnum::HEALTHY).await?;
+    }
+
+    let mode = |name: &str| -> Result<(u32, u32)> {
+        let found = fs::metadata(site.path(name)).with_context(|| name.to_owned())?;
+        Ok((found.permissions().mode() & 0o777, found.uid()))
+    };
+    for (name, expect) in [
+        ("data/secrets/admin.password", (0o400, 65532)),
+        ("data/secrets/bridge.password", (0o400, 65532)),
+        ("data/secrets/server.password", (0o400, 65532)),
+        ("data/certs/server.key", (0o400, 1883)),
+        ("data/mosquitto", (0o700, 1883)),
+        ("data/agent.env", (0o600, 0)),
+        ("data/ca/ca.key", (0o600, 0)),
+    ] {
+        assert_eq!(mode(name)?, expect, "{name}");
+    }
+
+    // One more host.
+    let add =
+        ["run", "--rm", "-T", "admin", "add-agent", "attic", "--url", "mqtts://mosquitto:8883", "--format", "env"];
+    let environment = site.compose(&add).await?;
+    let file = site.path("attic.env");
+    fs::write(&file, &environment)?;
+    let project = &site.variables.iter().find(|(name, _)| *name == "COMPOSE_PROJECT_NAME").context("its name")?.1;
+    let certificate = format!("{}:/etc/radar-agent/ca.pem:ro", site.path("data/secrets/ca.pem").display());
+    let socket = format!("{}:/var/run/docker.sock", site.engine.socket().display());
+    let group = crate::running::group(&site.engine)?;
+    let (network, file) = (format!("{project}_default"), file.display().to_string());
+    let words = ["run", "--detach", "--name", "attic", "--network", &network, "--env-file", &file, "--volume"];
+    let more = [certificate.as_str(), "--volume", &socket, "--group-add", &group, &site.variables[1].1];
+    docker(&site.engine.host(), &[&words[..], &more].concat()).await?;
+    site.wait_agent("attic", online).await?;
+    let removed = site.compose(&["run", "--rm", "-T", "admin", "remove-agent", "attic"]).await?;
+    assert!(removed.contains("attic"), "{removed}");
+    site.wait_agent("attic", |line| line.is_none()).await?;
+    site.engine.remove("attic").await?;
+
+    // Again: what runs goes on.
+    let own = fs::read_to_string(site.path("data/agent.env"))?;
+    site.say(&up).await?;
+    assert_eq!((site.containers().await?, fs::read_to_string(site.path("data/agent.env"))?), (before, own));
+    site.wait_agent("pi-here", online).await?;
+    site.compose(&["down", "--volumes"]).await?;
+    assert!(site.containers().await?.is_empty());
+    Ok(())
+}
+
+/// The variables that a Compose file sets in containers.
+fn variables(text: &str) -> BTreeSet<&str> {
+    let keys = text.lines().filter_map(|line| line.trim_start_matches([' ', '#']).split_once(": ").map(|(key, _)| key));
+    keys.filter(|key| key.contains('_') && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')).collect()
+}
+
+// DM19
+#[tokio::test]
+async fn the_compose_files_set_what_there_is_and_compose_reads_them() -> Result<()> {
+    let known = |table: Vec<Setting>| -> BTreeSet<String> {
+        let files =
+            table.iter().filter(|row| row.secret).map(|row| format!("{}_FILE", row.variable)).collect::<Vec<_>>();
+        table.iter().map(|row| row.variable.to_owned()).chain(files).collect()
+    };
+    let known: BTreeSet<String> =
+        known(radar_agent::settings::table()).into_iter().chain(known(radar_bridge::settings::table())).collect();
+    for file in ["compose.yaml", "agent.compose.yaml"] {
+        let path = repository().join("deploy").join(file);
+        let text = fs::read_to_string(&path)?;
+        let unknown: Vec<&str> = variables(&text).into_iter().filter(|name| !known.contains(*name)).collect();
+        assert!(unknown.is_empty(), "{file} sets {unknown:?}, which no program knows");
+        let site = tempfile::tempdir()?;
+        fs::create_dir(site.path().join("data"))?;
+        fs::copy(&path, site.path().join(file))?;
+        for file in ["data/agent.env", "agent.env"] {
+            fs::write(site.path().join(file), "")?;
+        }
+        let read = Command::new("docker-compose").args(["--file", file, "config", "--quiet"]).current_dir(site.path());
+        let without = read.output().await?;
+        let told = String::from_utf8_lossy(&without.stderr).into_owned();
+        assert!(!without.status.success() && told.contains("DOCKER_GID"), "{file}: {told}");
+        let with = read.env("DOCKER_GID", "999").output().await?;
+        assert!(with.status.success(), "{file}: {}", String::from_utf8_lossy(&with.stderr));
+    }
+    Ok(())
+}
