@@ -140,7 +140,6 @@ async fn a_signed_release_is_installed_from_a_site_and_from_a_directory() -> Res
         fs::write(scene.program(), OLD)?;
         // As a large host does it that hands the files to another one.
         scene.site.give(AGENT, Way::Elsewhere(format!("{}/{AGENT}?where=else", scene.site.address())));
-        scene.site.give(&format!("{AGENT}?where=else"), Way::Bytes(fs::read(scene.site.files().join(AGENT))?));
         let ended = scene.install(&machine(downloader)?, &[]).await?;
         ensure!(ended.done, "{downloader}: {}", ended.said);
         assert_eq!(fs::read(scene.program())?, fs::read(scene.site.files().join(AGENT))?);
@@ -189,7 +188,7 @@ async fn what_is_damaged_on_its_way_or_changed_is_not_installed() -> Result<()> 
     let line = sums.lines().find(|line| line.ends_with(AGENT)).context("the agent's sum")?;
     let sums_changed = sums.replace(&line[..64], &"0".repeat(64)).into_bytes();
     let sums_longer = format!("{sums}{}  more\n", "0".repeat(64)).into_bytes();
-    let plain = |name: &str| Way::Elsewhere(format!("{}/{name}", scene.site.plain()));
+    let plain = |name: &str| Way::Elsewhere(format!("{}/{name}?plainly", scene.site.plain()));
     for downloader in ["curl", "wget"] {
         let tools = machine(downloader)?;
         for (name, way, reason) in [

@@ -125,7 +125,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, files: &Path, w
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
     let name = request.strip_prefix("GET /")?.split(' ').next()?;
     let way = ways.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-    let body = fs::read(files.join(name)).ok();
+    // With a question behind it, it is the same file given in another way.
+    let body = fs::read(files.join(name.split('?').next()?)).ok();
     let sized = |body: &[u8]| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let (head, body) = match (way, body) {
         (Some(Way::Bytes(bytes)), _) => (sized(&bytes), bytes),
