@@ -15,6 +15,7 @@ COPY deploy/image/build deploy/image/
 COPY Cargo.toml Cargo.lock ./
 COPY tests/Cargo.toml tests/
 COPY broker/Cargo.toml broker/
+COPY broker/connect broker/connect
 COPY broker/link broker/link
 COPY broker/wire broker/wire
 

@@ -213,7 +213,8 @@ async fn the_compose_files_set_what_there_is_and_compose_reads_them() -> Result<
         for file in ["data/agent.env", "agent.env"] {
             fs::write(site.path().join(file), "")?;
         }
-        let read = Command::new("docker-compose").args(["--file", file, "config", "--quiet"]).current_dir(site.path());
+        let mut read = Command::new("docker-compose");
+        read.args(["--file", file, "config", "--quiet"]).current_dir(site.path());
         let without = read.output().await?;
         let told = String::from_utf8_lossy(&without.stderr).into_owned();
         assert!(!without.status.success() && told.contains("DOCKER_GID"), "{file}: {told}");

@@ -112,7 +112,7 @@ async fn build(host: &str, kind: Kind, name: &str) -> Result<()> {
 async fn shelved(kind: Kind) -> Result<PathBuf> {
     const SUM: &str = "{ echo \"$1\"; tar --sort=name --mtime=@0 --owner=0 --group=0 --mode=0 -cf - Dockerfile \
                        .dockerignore Cargo.toml Cargo.lock tests/Cargo.toml tests/images/stand-in deploy/image src \
-                       broker/Cargo.toml broker/src broker/link broker/wire; } | sha256sum";
+                       broker/Cargo.toml broker/src broker/connect broker/link broker/wire; } | sha256sum";
     let told = arguments(kind).join(" ");
     let sum = Command::new("sh").args(["-c", SUM, "sum", &told]).current_dir(repository()).output().await;
     let sum = sum.context("the sum of the sources")?;
