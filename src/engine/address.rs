@@ -239,6 +239,19 @@ mod tests {
         assert!(parse("tcp://pi", Some(empty.path())).contains("has no ca.pem"));
     }
 
+    // E10
+    #[test]
+    fn without_a_setting_the_sockets_of_docker_and_podman_are_tried() {
+        let Address(Place::Sockets(paths)) =
+            Address::parse(Environment { runtime_dir: Some("/run/user/5".into()), ..Environment::default() }).unwrap()
+        else {
+            panic!("no sockets")
+        };
+        let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+        let own = ["/run/user/5/docker.sock", "/run/user/5/podman/podman.sock"];
+        assert_eq!(paths, [&["/var/run/docker.sock", "/run/podman/podman.sock"][..], &own].concat());
+    }
+
     // E4
     #[tokio::test]
     async fn all_that_was_tried_is_told() {

@@ -117,6 +117,16 @@ mod tests {
             ("remove", vec![("name", "web")], "7000000123 destroy web - -"),
             ("health_status: unhealthy", vec![("name", "web")], "7000000123 health_status web - unhealthy"),
             ("health_status", vec![], "7000000123 health_status - - -"),
+            // Podman 4.3, recorded: the same exit code under two names; what is about its own work; and checks of health.
+            (
+                "die",
+                vec![("containerExitCode", "137"), ("exitCode", "137"), ("name", "web")],
+                "7000000123 die web 137 -",
+            ),
+            ("start", vec![("containerExitCode", "0"), ("name", "web"), ("podId", "")], "7000000123 start web - -"),
+            ("init", vec![("name", "web")], "noise"),
+            ("cleanup", vec![("name", "web")], "noise"),
+            ("exec_died", vec![("containerExitCode", "1"), ("name", "web")], "noise"),
             ("rename", vec![("name", "new"), ("oldName", "/old")], "7000000123 rename new - -"),
             ("exec_start: sh", vec![("name", "web")], "noise"),
             ("exec_die", vec![("name", "web")], "noise"),

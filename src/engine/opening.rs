@@ -194,6 +194,27 @@ fn host(info: &Value) -> HostFacts {
 mod tests {
     use super::*;
 
+    // E10
+    #[test]
+    fn the_engine_is_known_by_its_components_and_spoken_with_in_a_version_that_both_know() {
+        let table = [
+            (
+                r#"{"Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}"#,
+                "podman",
+                "1.41",
+            ),
+            (r#"{"Version": "20.10", "ApiVersion": "1.41", "Components": [{"Name": "Engine"}]}"#, "docker", "1.41"),
+            (r#"{"ApiVersion": "9.9"}"#, "docker", &API_DEFAULT_VERSION.to_string()),
+            ("{}", "docker", "1.24"),
+        ];
+        for (answer, kind, api) in table {
+            let version: Value = serde_json::from_str(answer).unwrap();
+            let docker = Docker::connect_with_http("127.0.0.1:1", 1, &spoken(&version)).unwrap();
+            let found = facts(&version, &docker);
+            assert_eq!((&*found.kind, found.api.as_deref()), (kind, Some(api)), "{answer}");
+        }
+    }
+
     // E1
     #[tokio::test]
     async fn the_engines_memory_reaches_back_far_enough_or_not() {

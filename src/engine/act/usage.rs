@@ -177,6 +177,26 @@ mod tests {
         assert_eq!(usage_of(more_cache).memory, Some(10));
     }
 
+    // DM8, E10
+    #[test]
+    fn podmans_figures_are_read_and_what_it_cannot_count_is_absent() {
+        let rootful = usage_of(
+            r#""pids_stats": {"current": 1}, "blkio_stats": {"io_service_bytes_recursive": []},
+               "cpu_stats": {"cpu_usage": {"total_usage": 45528444}, "online_cpus": 2},
+               "memory_stats": {"usage": 466944, "limit": 25276514304},
+               "networks": {"network": {"rx_bytes": 0, "tx_bytes": 0}}"#,
+        );
+        let (cpu, memory, memory_limit) = (Some(45_528_444), Some(466_944), Some(25_276_514_304));
+        let (received, sent, pids) = (Some(0), Some(0), Some(1));
+        assert_eq!(rootful, Usage { cpu, memory, memory_limit, received, sent, pids, ..Usage::default() });
+        // Without control groups.
+        let rootless = usage_of(
+            r#""pids_stats": {}, "blkio_stats": {"io_service_bytes_recursive": []},
+               "cpu_stats": {"cpu_usage": {"total_usage": 0}}, "memory_stats": {}"#,
+        );
+        assert_eq!(rootless, Usage::default());
+    }
+
     // DM8
     #[test]
     fn a_container_that_does_not_run_has_no_figures() {

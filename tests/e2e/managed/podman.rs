@@ -9,6 +9,8 @@ use super::{Stage, acts, logs, pulls, stores, updates, usage};
 #[tokio::test]
 async fn podman_is_managed_as_docker_is() -> Result<()> {
     let stage = Stage::on(Engine::start_as(Kind::Podman).await?).await?;
+    let line = stage.bridge.agent_line("pi").await?;
+    assert_eq!(line["engine"]["kind"], "podman", "{line}");
     let stores = async {
         stores::made_and_removed(&stage).await.context("networks and volumes")?;
         stores::cleared_away(&stage).await.context("prune")?;

@@ -1,3 +1,5 @@
+//! The kinds of engine that tests run.
+
 /// Which engine, and as whom it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

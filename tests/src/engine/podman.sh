@@ -25,6 +25,7 @@ fi
 set -- podman --root "$dir/data" --runroot "$dir/run" --tmpdir "$dir/tmp" --storage-driver vfs "$@"
 cd / || exit
 [ -e "$dir/user" ] || exec "$@"
+# shellcheck disable=SC2016 # for the inner shell
 exec unshare --mount --propagation private sh -c '
     dir=$1
     shift
