@@ -9,7 +9,7 @@
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=scratch
 
-FROM --platform=${BUILDPLATFORM:-linux/amd64} ${BUILD_IMAGE} AS source
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${BUILD_IMAGE} AS build-agent
 WORKDIR /source
 COPY deploy/image/build deploy/image/
 COPY Cargo.toml Cargo.lock ./
@@ -18,8 +18,6 @@ COPY broker/Cargo.toml broker/
 COPY broker/connect broker/connect
 COPY broker/link broker/link
 COPY broker/wire broker/wire
-
-FROM source AS build-agent
 ARG TARGETARCH
 ARG TARGETVARIANT
 ARG LIBC=musl
@@ -51,7 +49,13 @@ LABEL org.opencontainers.image.title="radar-agent" \
     org.opencontainers.image.licenses="MIT"
 
 # Goes on where the agent's build has ended: what both are made from is compiled once.
-FROM build-agent AS build-bridge
+FROM --platform=${BUILDPLATFORM:-linux/amd64} build-agent AS build-bridge
+ARG TARGETARCH
+ARG TARGETVARIANT
+ARG LIBC=musl
+ARG PROFILE=release
+ARG VERSION
+ARG COMMIT
 COPY broker/src broker/src
 RUN deploy/image/build radar-bridge /bridge
 
