@@ -14,6 +14,9 @@ use serde_json::Value;
 /// The most bytes of an answer: the list of some ten thousand containers.
 const LARGEST: usize = 32 * 1024 * 1024;
 
+/// How often a list is asked for that one container spoils.
+const TRIES: usize = 5;
+
 /// What is at this address, a map.
 pub(super) async fn get(docker: &Docker, path: &str) -> Result<Value, Error> {
     let found = ask(docker, "GET", path, None).await?;
@@ -22,9 +25,17 @@ pub(super) async fn get(docker: &Docker, path: &str) -> Result<Value, Error> {
 
 /// What is at this address, a list. What is no list is an error, never an empty one.
 pub(super) async fn list(docker: &Docker, path: &str) -> Result<Vec<Value>, Error> {
-    match ask(docker, "GET", path, None).await? {
-        Value::Array(all) => Ok(all),
-        _ => Err(not_understood("it is no list")),
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match ask(docker, "GET", path, None).await {
+            Ok(Value::Array(all)) => return Ok(all),
+            Ok(_) => return Err(not_understood("it is no list")),
+            // Podman stumbles over what goes away while it lists.
+            Err(Error::DockerResponseServerError { status_code: 500, message })
+                if tries < TRIES && message.trim().ends_with("no such container") => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -176,6 +187,28 @@ mod tests {
         let cut = "200 OK\r\nContent-Length: 50\r\n\r\n[]";
         let (_, found) = exchange(cut, async |docker| list(docker, "/containers/json").await).await;
         assert!(found.is_err());
+    }
+
+    // E10
+    #[tokio::test]
+    async fn a_list_that_a_vanishing_container_spoils_is_asked_for_again_but_not_for_ever() {
+        let room = tempfile::tempdir().unwrap();
+        let socket = room.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let docker = Docker::connect_with_unix(socket.to_str().unwrap(), 5, API_DEFAULT_VERSION).unwrap();
+        let spoilt = r#"{"message": "container ab does not exist in database: no such container"}"#;
+        let spoilt = format!("500 Oh\r\nContent-Length: {}\r\n\r\n{spoilt}", spoilt.len());
+        let engine = async |answers: Vec<String>| {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await.unwrap();
+                stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.unwrap();
+            }
+        };
+        let (_, found) = tokio::join!(engine(vec![spoilt.clone(), answer("[1]")]), list(&docker, "/containers/json"));
+        assert_eq!(found.unwrap(), [json!(1)]);
+        let (_, found) = tokio::join!(engine(vec![spoilt; TRIES]), list(&docker, "/containers/json"));
+        assert!(matches!(found, Err(Error::DockerResponseServerError { status_code: 500, .. })), "{found:?}");
     }
 
     #[tokio::test]

@@ -279,8 +279,10 @@ async fn a_stream_that_is_ended_is_closed_at_the_engine() -> Result<()> {
     let ticket = actor.begin(followed(id), TIME_OUT);
     let told = async { while !matches!(actor.engine.next().await, Notice::Told { .. }) {} };
     tokio::time::timeout(DEADLINE, told).await.context("waited for a piece")?;
-    let more = tokio::time::timeout(Duration::from_millis(500), actor.engine.next()).await;
-    assert!(more.is_err(), "nothing more is told before it is asked for: {more:?}");
+    // Other tests' containers are on this engine, and their events come all the same.
+    let more = async { while !matches!(actor.engine.next().await, Notice::Told { .. } | Notice::Acted { .. }) {} };
+    let more = tokio::time::timeout(Duration::from_millis(500), more).await;
+    assert!(more.is_err(), "something more is told before it is asked for");
     actor.engine.cancel(ticket);
     assert!(actor.end(ticket).await?.is_err());
     engine.remove(&name).await

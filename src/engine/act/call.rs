@@ -229,6 +229,7 @@ fn kind(status: u16, said: &str) -> ActErrorKind {
         ["container state improper", "already in use", "already exists", "is being used", "does not have a cgroup"];
     match status {
         401 | 403 | 405 => ActErrorKind::Denied,
+        500 if said.ends_with("no such container") => ActErrorKind::NotFound,
         500 if CONFLICTS.iter().any(|words| said.ends_with(words)) => ActErrorKind::Conflict,
         404 => ActErrorKind::NotFound,
         409 => ActErrorKind::Conflict,

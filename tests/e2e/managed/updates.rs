@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use radar_tests::engine::{Engine, Spec};
 use radar_tests::registry::Registry;
+use radar_tests::wait::until;
 use serde_json::json;
 
 use super::{DONE, FAILED, NOT_FOUND, Stage, tag};
+use crate::world::DEADLINE;
 
 /// What the images of these tests do.
 const RUNS: &str = r#"CMD ["sleep", "1000000000"]"#;
@@ -142,6 +144,13 @@ pub(super) async fn given_back(stage: &Stage) -> Result<()> {
     // A name that means nothing is found out before anything is touched.
     let missing = aged.name.replace("app:", "none:");
     for (more, code, why) in [(&[][..], FAILED, "rolled back"), (&["--image", &missing], NOT_FOUND, "failed")] {
+        // Podman writes its events to a file, and is read from there.
+        until("the name to be that of the old one", DEADLINE, async || {
+            let known = stage.known("pi", &name).await?;
+            ensure!(known["id"].as_str() == before.id.as_deref(), "{known}");
+            anyhow::Ok(())
+        })
+        .await?;
         let told = stage.radar.say(&[&["update", &at], more].concat()).await?;
         assert!(told.code == code && told.err.contains(&format!("{at}: {why}")), "{told:?}");
         let after = stage.engine.inspect(&name).await?;
