@@ -1,5 +1,6 @@
-//! `deploy/up` and the Compose files, run as a new user runs them, with the images as they are released. Only Mosquitto's
-//! is put together here, from the host's.
+//! `deploy/up` and the Compose files, run as a new user runs them. The agent's image is the one that is released; that of
+//! the bridge is put together from the program of this test run, since its release takes minutes to compile, and
+//! Mosquitto's from the host's.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,13 +12,14 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bollard::models::HealthStatusEnum;
 use radar_link::settings::Setting;
 use radar_tests::engine::Engine;
+use radar_tests::programs::built;
 use radar_tests::wait::until;
 use radar_tests::{port, process};
 use serde_json::Value;
 use tokio::process::Command;
 
 use crate::running::{DEADLINE, health};
-use crate::workshop::{AGENT, BRIDGE, docker, put, repository};
+use crate::workshop::{AGENT, docker, put, repository};
 
 const MOSQUITTO: &str = "mosquitto:test";
 const PLUGIN: &str = "mosquitto_dynamic_security.so";
@@ -32,9 +34,8 @@ struct Site {
 impl Site {
     async fn set() -> Result<Option<Self>> {
         let engine = Engine::start().await?;
-        let (Some(agent), Some(bridge)) = (put(&engine, AGENT).await?, put(&engine, BRIDGE).await?) else {
-            return Ok(None);
-        };
+        let Some(agent) = put(&engine, AGENT).await? else { return Ok(None) };
+        let bridge = bridge(&engine).await?;
         let plugin = plugin()?;
         let files = [
             (Path::new("/usr/sbin/mosquitto"), "/usr/sbin/mosquitto"),
@@ -109,6 +110,27 @@ impl Drop for Site {
         // Some of it belongs to the containers' users; what cannot be removed is in /tmp.
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The bridge with what the `Dockerfile` says of it.
+async fn bridge(engine: &Engine) -> Result<String> {
+    const FILES: &str = "bridge-files:1";
+    const LINES: &str = r#"
+COPY --chown=65532:65532 data /var/lib/radar-bridge
+USER 65532:65532
+ENV PATH=/:/bin
+VOLUME /var/lib/radar-bridge
+HEALTHCHECK --interval=2s --start-period=30s CMD ["/radar-bridge", "health"]
+ENTRYPOINT ["/radar-bridge"]
+"#;
+    let program = built().await?.join("radar-bridge");
+    engine.make_image_with(FILES, &[(&program, "/radar-bridge")], &[]).await?;
+    let context = tempfile::tempdir()?;
+    fs::create_dir(context.path().join("data"))?;
+    fs::write(context.path().join("Dockerfile"), format!("FROM {FILES}{LINES}"))?;
+    let name = "radar-bridge:built".to_owned();
+    docker(&engine.host(), &["build", "--quiet", "--tag", &name, &context.path().display().to_string()]).await?;
+    Ok(name)
 }
 
 /// Where Debian's package has the plugin.
