@@ -4,12 +4,12 @@
 #   docker buildx build --target bridge --platform linux/amd64,linux/arm64,linux/arm/v7 .
 #
 # Compiled on the machine that builds, for the platform that is asked for; nothing is emulated. The classic builder
-# works too, on amd64, where it is told TARGETARCH (and TARGETVARIANT) with --build-arg.
+# works too, on amd64 and for amd64.
 
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=scratch
 
-FROM --platform=${BUILDPLATFORM:-linux/amd64} ${BUILD_IMAGE} AS source
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${BUILD_IMAGE} AS build-agent
 WORKDIR /source
 COPY deploy/image/build deploy/image/
 COPY Cargo.toml Cargo.lock ./
@@ -17,8 +17,6 @@ COPY tests/Cargo.toml tests/
 COPY broker/Cargo.toml broker/
 COPY broker/link broker/link
 COPY broker/wire broker/wire
-
-FROM source AS build-agent
 ARG TARGETARCH
 ARG TARGETVARIANT
 ARG LIBC=musl
@@ -50,7 +48,13 @@ LABEL org.opencontainers.image.title="radar-agent" \
     org.opencontainers.image.licenses="MIT"
 
 # Goes on where the agent's build has ended: what both are made from is compiled once.
-FROM build-agent AS build-bridge
+FROM --platform=${BUILDPLATFORM:-linux/amd64} build-agent AS build-bridge
+ARG TARGETARCH
+ARG TARGETVARIANT
+ARG LIBC=musl
+ARG PROFILE=release
+ARG VERSION
+ARG COMMIT
 COPY broker/src broker/src
 RUN deploy/image/build radar-bridge /bridge
 
