@@ -4,7 +4,7 @@
 #   docker buildx build --target bridge --platform linux/amd64,linux/arm64,linux/arm/v7 .
 #
 # Compiled on the machine that builds, for the platform that is asked for; nothing is emulated. The classic builder
-# works too, on amd64, where it is told TARGETARCH (and TARGETVARIANT) with --build-arg.
+# works too, on amd64 and for amd64.
 
 ARG BUILD_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=scratch

@@ -9,7 +9,7 @@ use radar_wire::snapshot::Snapshot;
 use radar_wire::status::{Presence, Reason};
 
 use crate::running::{DEADLINE, group, health, named, status, stop, tight, with_socket};
-use crate::workshop::{AGENT, COMMIT, docker, image};
+use crate::workshop::{AGENT, COMMIT, docker, image, log};
 
 /// What an image may weigh.
 const SIZE: i64 = 6_000_000;
@@ -72,8 +72,8 @@ async fn it_works_as_nobody_on_a_root_that_cannot_be_written() -> Result<()> {
     engine.start_container(&name).await?;
     let again = status(&broker, &name, Presence::Online).await?;
     assert!(again.session > online.session);
-    let log = docker(&engine.host(), &["logs", &name]).await?;
-    assert!(!log.contains("memory only") && !log.contains("DATA_DIR"), "{log}");
+    let log = log(&engine.host(), &name).await?;
+    ensure!(!log.is_empty() && !log.contains("memory only") && !log.contains("DATA_DIR"), "{log}");
     engine.remove(&name).await
 }
 
@@ -93,9 +93,7 @@ async fn without_the_group_of_the_socket_it_says_which_one_to_add() -> Result<()
     let sentence = format!("in Compose `group_add: [\"{}\"]`", group(&engine)?);
     let host = engine.host();
     until("the agent to say which group", DEADLINE, async || {
-        let output = tokio::process::Command::new("docker").args(["-H", &host, "logs", &name]).output().await?;
-        let log = [output.stdout, output.stderr].concat();
-        let log = String::from_utf8_lossy(&log).into_owned();
+        let log = log(&host, &name).await?;
         if log.contains(&sentence) { Ok(()) } else { Err(anyhow!(log)) }
     })
     .await?;

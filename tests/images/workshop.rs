@@ -16,6 +16,10 @@ use crate::stand_in;
 /// What the images are told to be made from.
 pub(crate) const COMMIT: &str = "abc1234";
 
+/// `DOCKER_BUILDKIT` of the builder that old engines have, and of the new one.
+const CLASSIC: &str = "0";
+const BUILDKIT: &str = "1";
+
 /// One of the two images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
@@ -41,6 +45,11 @@ impl Kind {
     /// Its name in an engine.
     pub(crate) fn name(self) -> String {
         format!("radar-{}:{}{}", self.target, self.processor, self.variant)
+    }
+
+    /// Both are seen to work: the classic one builds for the machine's own processor, as it can.
+    fn builder(self) -> &'static str {
+        if self.processor == "amd64" { CLASSIC } else { BUILDKIT }
     }
 
     fn platform(self) -> String {
@@ -72,40 +81,51 @@ pub(crate) async fn put(engine: &Engine, kind: Kind) -> Result<Option<String>> {
     }
     // With the crates and the compilers in it, and so in one engine only.
     let shared = Engine::shared().await?.host();
-    if let Err(reason) = stand_in::put(&shared, kind.processor).await? {
+    let mut made = stand_in::put(&shared, kind.processor).await?;
+    if made.is_ok() {
+        made = build(&shared, kind, &name).await?;
+    }
+    if let Err(reason) = made {
         let what = format!("skipped: the image {name} was not built: {reason}\n");
         // Not by a macro, whose output a test that passes hides.
         std::io::stderr().write_all(what.as_bytes())?;
         return Ok(None);
     }
-    build(&shared, kind, &name).await?;
     docker(&shared, &["save", "--output", &file, &name]).await?;
     docker(&host, &["load", "--quiet", "--input", &file]).await?;
     Ok(Some(name))
 }
 
 /// What the builder is told.
-fn arguments(kind: Kind) -> [String; 8] {
-    [
+fn arguments(kind: Kind) -> Vec<String> {
+    let mut told = vec![
         format!("BUILD_IMAGE={}", stand_in::NAME),
-        // The classic builder knows them only when they are told.
-        format!("TARGETARCH={}", kind.processor),
-        format!("TARGETVARIANT={}", kind.variant),
         // Debian's Rust has no other.
         "LIBC=gnu".to_owned(),
         format!("PROFILE={}", kind.profile),
         format!("VERSION={}", env!("CARGO_PKG_VERSION")),
         format!("COMMIT={COMMIT}"),
         "SOURCE=https://radar.example/edge".to_owned(),
-    ]
+    ];
+    // BuildKit knows by itself.
+    if kind.builder() == CLASSIC {
+        told.push(format!("TARGETARCH={}", kind.processor));
+    }
+    told
 }
 
-async fn build(host: &str, kind: Kind, name: &str) -> Result<()> {
+/// Builds it; the reason where the client of this machine cannot.
+async fn build(host: &str, kind: Kind, name: &str) -> Result<Result<(), String>> {
     let (platform, arguments) = (kind.platform(), arguments(kind));
     let mut words = vec!["build", "--network", "host", "--platform", &platform, "--target", kind.target, "--tag", name];
     words.extend(arguments.iter().flat_map(|argument| ["--build-arg", argument]));
     words.push(".");
-    docker(host, &words).await.map(drop)
+    match client(host, kind.builder(), &words).await {
+        Err(error) if error.to_string().contains("buildx component is missing") => {
+            Ok(Err("this machine's docker has no BuildKit: install docker-buildx".to_owned()))
+        }
+        other => other.map(|_| Ok(())),
+    }
 }
 
 /// The file of an image, named after all that it is made from; those of older sources are removed.
@@ -130,19 +150,30 @@ async fn shelved(kind: Kind) -> Result<PathBuf> {
     Ok(shelf.join(name))
 }
 
-/// Runs the client of the engine, with the classic builder and without what its user has set; what it printed.
+/// Runs the client of the engine, without what its user has set; what it printed.
 pub(crate) async fn docker(host: &str, arguments: &[&str]) -> Result<String> {
+    client(host, CLASSIC, arguments).await.map(|(printed, _)| printed)
+}
+
+/// What the program of a container has said so far.
+pub(crate) async fn log(host: &str, container: &str) -> Result<String> {
+    client(host, CLASSIC, &["logs", container]).await.map(|(printed, said)| printed + &said)
+}
+
+async fn client(host: &str, builder: &str, arguments: &[&str]) -> Result<(String, String)> {
+    // The one of the package that the engine is from, where there are several.
+    let packaged = Path::new("/usr/bin/docker");
     let configuration = tempfile::tempdir().context("a directory for the client")?;
-    let mut command = Command::new("docker");
+    let mut command = Command::new(if packaged.exists() { packaged } else { Path::new("docker") });
     command.args(arguments).current_dir(repository()).stdin(Stdio::null()).kill_on_drop(true);
-    command.env("DOCKER_HOST", host).env("DOCKER_CONFIG", configuration.path()).env("DOCKER_BUILDKIT", "0");
+    command.env("DOCKER_HOST", host).env("DOCKER_CONFIG", configuration.path()).env("DOCKER_BUILDKIT", builder);
     command.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_DEFAULT_PLATFORM").env_remove("DOCKER_TLS_VERIFY");
     let output = command.output().await.context("docker")?;
     let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = printed.lines().chain(said.lines()).collect();
     let last = lines[lines.len().saturating_sub(40)..].join("\n");
     ensure!(output.status.success(), "docker {}: {last}", arguments.join(" "));
-    Ok(printed.into_owned())
+    Ok((printed.into_owned(), said.into_owned()))
 }
 
 /// The top of the repository.
