@@ -160,9 +160,9 @@ fn a_release_has_every_tag_and_processor_and_a_pull_request_pushes_nothing() -> 
         "type=sha,prefix=sha-",
         "flavor: latest=auto",
         "platforms: linux/amd64,linux/arm64,linux/arm/v7",
-        "target: x86_64-unknown-linux-musl",
-        "target: aarch64-unknown-linux-musl",
-        "target: armv7-unknown-linux-musleabihf",
+        "platform: linux/amd64",
+        "platform: linux/arm64",
+        "platform: linux/arm/v7",
         "push: ${{ github.event_name != 'pull_request' }}",
         "format: cyclonedx-json",
     ] {
