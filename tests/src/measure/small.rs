@@ -43,7 +43,9 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
         goal: Goal::AtMost(3000.0),
         measured: tight,
         baseline: Some(free),
-        how: format!("{conditions} One start, with that of the container. Baseline: the same without limits, just before."),
+        how: format!(
+            "{conditions} One start, with that of the container. Baseline: the same without limits, just before."
+        ),
     });
     let (added, raw) = added(&stage, "tight", plan.changes).await?;
     for (name, goal, measured, baseline) in [
