@@ -43,7 +43,9 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
         goal: Goal::AtMost(3000.0),
         measured: tight,
         baseline: Some(free),
-        how: format!("{conditions} With the start of the container. Baseline: the same without limits."),
+        how: format!(
+            "{conditions} One start, with that of the container. Baseline: the same without limits, just before."
+        ),
     });
     let (added, raw) = added(&stage, "tight", plan.changes).await?;
     for (name, goal, measured, baseline) in [
@@ -66,7 +68,7 @@ pub(super) async fn measure(plan: &Plan, programs: &Programs, report: &mut Repor
     anyhow::ensure!(alive, "the agent did not live through it: {state:?}");
     let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).context("its process id")?;
     report.add(Figure {
-        name: "small board: most memory, with file cache".to_owned(),
+        name: "small board: most memory".to_owned(),
         unit: "MiB",
         goal: Goal::AtMost(32.0),
         measured: mebibytes(most_memory(pid)?),
