@@ -108,11 +108,10 @@ pub(super) async fn listed(stage: &Stage) -> Result<()> {
         anyhow::Ok(all.iter().filter_map(|one| one["name"].as_str().map(str::to_owned)).collect::<Vec<_>>())
     };
     until("one that has stopped", DEADLINE, async || {
-        let running = names(&[]).await?;
-        if running == [up.as_str()] { Ok(()) } else { Err(anyhow::anyhow!("{running:?}")) }
+        let listed = (names(&[]).await?, names(&["--state", "exited", "--all"]).await?);
+        if listed == (vec![up.clone()], vec![down.clone()]) { Ok(()) } else { Err(anyhow::anyhow!("{listed:?}")) }
     })
     .await?;
-    assert_eq!(names(&["--state", "exited", "--all"]).await?, [down.as_str()]);
     assert_eq!(names(&["pi", "--all"]).await?.len(), 2);
     let table = stage.radar.done(&["ps", "pi", "--all", "--label", "radar.test"]).await?;
     let line = table.lines().find(|line| line.contains(&down)).context("a line for it")?;
