@@ -152,6 +152,8 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
     let Some(site) = Site::set().await? else { return Ok(()) };
     let refused = site.run(&["deploy/up"]).await?;
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("deploy/up HOST"));
+    // What somebody has set before the first run stays, and counts.
+    fs::write(site.path(".env"), "MQTT_TOPIC_PREFIX=radar\nDOCKER_GID=1\n")?;
     let up = ["deploy/up", "broker.example", "--name", "pi-here"];
     let printed = site.say(&up).await?;
     assert!(printed.contains("Running."), "{printed}");
@@ -161,6 +163,10 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
     for id in &before {
         health(&site.engine, id, HealthStatusEnum::HEALTHY).await?;
     }
+
+    let kept = fs::read_to_string(site.path(".env"))?;
+    let group = format!("DOCKER_GID={}\n", crate::running::group(&site.engine)?);
+    assert!(kept.starts_with("MQTT_TOPIC_PREFIX=radar\n") && kept.contains(&group) && !kept.contains("=1\n"), "{kept}");
 
     let mode = |name: &str| -> Result<(u32, u32)> {
         let found = fs::metadata(site.path(name)).with_context(|| name.to_owned())?;
