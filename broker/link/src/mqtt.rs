@@ -31,7 +31,7 @@ mod rival;
 mod session;
 mod subscribing;
 pub mod tls;
-mod url;
+pub(crate) mod url;
 
 pub use reason::Reason;
 pub use session::{AckToken, DisconnectError, PublishError, Session, SubscribeError};

@@ -9,6 +9,7 @@ use connect::HttpError;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
+use crate::mqtt::url::{UrlError, host_and_port};
 use crate::secret::Secret;
 
 /// The proxy's address: `http://host:port`, or `http://user:password@host:port` with what has a meaning in an address
@@ -131,21 +132,11 @@ impl FromStr for ProxyUrl {
         if rest.contains(['/', '?', '#']) {
             return Err(ProxyUrlError::Path);
         }
-        let bracket = rest.rfind(']').map_or(0, |at| at + 1);
-        let (host, port) = match rest[bracket..].rfind(':') {
-            Some(at) => (&rest[..bracket + at], &rest[bracket + at + 1..]),
-            None => (rest, ""),
-        };
-        let named = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let good = match address {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.chars().all(named),
-        };
-        if !good {
-            return Err(ProxyUrlError::Host);
-        }
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(ProxyUrlError::Port)?;
+        let (host, port) = host_and_port(rest).map_err(|error| match error {
+            UrlError::Port => ProxyUrlError::Port,
+            _ => ProxyUrlError::Host,
+        })?;
+        let port = port.ok_or(ProxyUrlError::Port)?;
         let account = account.map(|account| {
             let (name, password) = account.split_once(':').unwrap_or((account, ""));
             Ok((unescaped(name)?, Secret::new(unescaped(password)?)))

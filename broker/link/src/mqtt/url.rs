@@ -116,7 +116,8 @@ impl FromStr for BrokerUrl {
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
+/// The two halves of what stands before the path: a name or an address (of IPv6 in brackets), and a port if there is one.
+pub(crate) fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
     let bracket = authority.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[bracket..].rfind(':') {
         Some(at) => (&authority[..bracket + at], Some(&authority[bracket + at + 1..])),
