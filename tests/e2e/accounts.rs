@@ -1,6 +1,7 @@
 //! Accounts at the broker, made by our own commands for the configuration that is shipped: what they let through and what
 //! they keep out.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -12,12 +13,20 @@ use radar_tests::engine::{Engine, Spec};
 use radar_tests::wait::until;
 use shipped::Shipped;
 
-use crate::world::{self, DEADLINE};
+use crate::world::{self, DEADLINE, Program};
 
 mod attempts;
 mod forms;
 mod peer;
+mod relayed;
 mod shipped;
+
+/// An agent with exactly what was printed for its host.
+fn agent_with(handed: &BTreeMap<String, String>, engine: &Engine) -> Result<Program> {
+    let mut agent = world::agent("-", &engine.host(), "mqtt://-")?;
+    handed.iter().for_each(|(variable, value)| agent.set(variable, value));
+    Ok(agent)
+}
 
 // E8
 #[tokio::test]
@@ -31,11 +40,8 @@ async fn from_nothing_to_an_agent_that_is_online_and_out_again() -> Result<()> {
     assert_eq!(handed["MQTT_CA_FILE"], "/etc/radar-agent/ca.pem");
     assert_eq!((&*handed["AGENT_ID"], &*handed["AGENT_NAME"]), ("pi-kitchen", "pi kitchen"));
 
-    // Exactly what was printed; only the certificate is elsewhere on this host.
-    let mut agent = world::agent("-", &engine.host(), "mqtt://-")?;
-    for (variable, value) in &handed {
-        agent.set(variable, value);
-    }
+    let mut agent = agent_with(&handed, &engine)?;
+    // Only the certificate is elsewhere on this host.
     agent.set("MQTT_CA_FILE", &ca);
     agent.start().await?;
     shipped.bridge.wait_agent("pi-kitchen", "an agent that is online", |line| line["state"] == "online").await?;

@@ -105,6 +105,12 @@ fn what_is_made_is_what_openssl_takes_strictly_and_nothing_is_overwritten() -> R
     assert!(code == 2 && said.contains("--renew"), "{code}: {said}");
     assert_eq!(refused(&directory, &["--check", "5"])?.0, 0);
     assert_eq!(refused(&room.path().join("none"), &["--check"])?.0, 1);
+    // A run that was killed between its two renames.
+    fs::copy(file("server.key.old"), file("server.key"))?;
+    let (code, said) = refused(&directory, &["--check", "5"])?;
+    assert!(code == 2 && said.contains("--renew"), "{code}: {said}");
+    assert!(make_ca(&directory, &["--renew"])?.status.success());
+    assert_eq!(refused(&directory, &["--check"])?.0, 0);
     Ok(())
 }
 

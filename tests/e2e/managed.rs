@@ -91,11 +91,16 @@ impl Stage {
 
     /// Waits until `radar ps` shows a container of an agent.
     async fn known(&self, agent: &str, name: &str) -> Result<Value> {
+        self.known_as(agent, name, |state| !state.is_null()).await
+    }
+
+    /// Waits until `radar ps` shows a container of an agent in such a state.
+    async fn known_as(&self, agent: &str, name: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         until(&format!("{name} at the bridge"), DEADLINE, async || {
             let listed = self.radar.json(&["ps", agent, "--all"]).await?;
             let mut all = listed["containers"].as_array().into_iter().flatten();
-            let found = all.find(|container| container["name"] == name && !container["state"].is_null());
-            found.cloned().with_context(|| format!("{} others", listed["containers"].as_array().map_or(0, Vec::len)))
+            let found = all.find(|container| container["name"] == name && is(&container["state"]));
+            found.cloned().with_context(|| listed.to_string())
         })
         .await
     }

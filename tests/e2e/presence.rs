@@ -200,7 +200,8 @@ async fn another_machine_with_its_id_is_reported() -> Result<()> {
 // DM2
 #[tokio::test]
 async fn a_copied_disk_is_reported() -> Result<()> {
-    let stage = Stage::set().await?;
+    // The engine must still know what happened while the agent was away.
+    let stage = Stage::set_on(Engine::start().await?).await?;
     stage.site.agent.stop().await?;
     // As if the disk had been in another machine.
     let marks: PathBuf = stage.site.agent.data().join("machine");

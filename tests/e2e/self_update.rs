@@ -11,6 +11,7 @@ use radar_link::jws::{Hasher, SigningKey, sign, sign_digest};
 use radar_link::time::Clock;
 use radar_tests::broker::{Broker, Options, Tap};
 use radar_tests::certificates::Certificates;
+use radar_tests::forward::{Forward, Kind};
 use radar_tests::port;
 use radar_tests::wait::until;
 use radar_wire::codec;
@@ -187,7 +188,7 @@ async fn a_signed_version_that_comes_online_takes_the_place_of_the_old_one() -> 
     Ok(())
 }
 
-// DM13
+// DM13, E9: from a network that lets nobody out but through a proxy.
 #[tokio::test]
 async fn a_version_that_was_signed_on_the_command_line_is_fetched_over_tls_from_who_is_trusted() -> Result<()> {
     let mut stage = Stage::set().await?;
@@ -206,6 +207,8 @@ async fn a_version_that_was_signed_on_the_command_line_is_fetched_over_tls_from_
     let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
     let releases = Releases::serve_tls(&trusted).await?;
     let url = releases.put("01", &body, Way::Redirected);
+    let proxy = Forward::open(Kind::Tinyproxy, true, &[]).await?;
+    stage.agent.set("MQTT_PROXY", &proxy.url_with_account());
     for (jti, certificates) in [("01-1", &other), ("01-2", &trusted)] {
         let session = stage.session();
         stage.agent.stop().await?;
@@ -225,6 +228,8 @@ async fn a_version_that_was_signed_on_the_command_line_is_fetched_over_tls_from_
     let outcome = stage.end("01-2").await?;
     assert_eq!(outcome.state, Progress::Succeeded, "{outcome:?}\n{}", stage.agent.log());
     assert!(fs::read(&stage.target)? == body, "it is not the new one");
+    let host = url.split('/').nth(2).context("a host")?;
+    assert!(proxy.log().contains(&format!("CONNECT {host}")), "{}", proxy.log());
     stage.is_clean().await
 }
 

@@ -28,7 +28,9 @@ const PLUGIN: &str = "mosquitto_dynamic_security.so";
 struct Site {
     engine: Engine,
     directory: PathBuf,
-    variables: Vec<(&'static str, String)>,
+    variables: [(&'static str, String); 2],
+    /// Of the agent.
+    image: String,
 }
 
 impl Site {
@@ -46,17 +48,39 @@ impl Site {
         let directory = process::directory("compose")?;
         let copied = Command::new("cp").arg("-r").arg(repository().join("deploy")).arg(&directory).status().await?;
         ensure!(copied.success(), "the clone");
-        let mut variables = vec![
-            ("DOCKER_HOST", engine.host()),
-            ("RADAR_AGENT_IMAGE", agent),
-            ("RADAR_BRIDGE_IMAGE", bridge),
-            ("MOSQUITTO_IMAGE", MOSQUITTO.to_owned()),
-            ("COMPOSE_PROJECT_NAME", engine.unique("site")),
+        let variables = [("DOCKER_HOST", engine.host()), ("COMPOSE_PROJECT_NAME", engine.unique("site"))];
+        let site = Self { engine, directory, variables, image: agent };
+        // What somebody has set before the first run.
+        let images = [
+            ("RADAR_AGENT_IMAGE", &*site.image),
+            ("RADAR_BRIDGE_IMAGE", &bridge),
+            ("MOSQUITTO_IMAGE", MOSQUITTO),
+            ("MQTT_TOPIC_PREFIX", "radar"),
+            ("DOCKER_GID", "1"),
         ];
-        for variable in ["MOSQUITTO_PORT", "BRIDGE_PORT", "BRIDGE_API_PORT"] {
-            variables.push((variable, port::free()?.to_string()));
+        for (variable, value) in images {
+            site.set_variable(variable, value)?;
         }
-        Ok(Some(Self { engine, directory, variables }))
+        for variable in ["MOSQUITTO_PORT", "BRIDGE_PORT", "BRIDGE_API_PORT"] {
+            site.set_variable(variable, &port::free()?.to_string())?;
+        }
+        Ok(Some(site))
+    }
+
+    /// In `deploy/.env`, in place of what it was.
+    fn set_variable(&self, variable: &str, value: &str) -> Result<()> {
+        let file = self.path(".env");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let others = text.lines().filter(|line| !line.starts_with(&format!("{variable}=")));
+        let lines: Vec<_> = others.map(str::to_owned).chain([format!("{variable}={value}\n")]).collect();
+        Ok(fs::write(file, lines.join("\n"))?)
+    }
+
+    /// What a variable of `deploy/.env` is.
+    fn variable(&self, variable: &str) -> Result<String> {
+        let text = fs::read_to_string(self.path(".env"))?;
+        let value = text.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
+        Ok(value.with_context(|| format!("no {variable} in {text}"))?.to_owned())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -87,6 +111,25 @@ impl Site {
             &[&["docker-compose", "--file", "deploy/compose.yaml", "--project-directory", "deploy"], words].concat(),
         )
         .await
+    }
+
+    /// Programs that call those of the host with this engine's socket and network.
+    fn stand_for_another_host(&self) -> Result<()> {
+        let (socket, network) = (self.engine.socket(), format!("{}_default", self.variables[1].1));
+        let socket = socket.display();
+        let docker = format!(
+            "#!/bin/sh\n[ \"$1\" = run ] && shift\nfor word do\n    shift\n    \
+             case $word in /var/run/docker.sock:*) word={socket}:${{word#*:}} ;; esac\n    set -- \"$@\" \"$word\"\ndone\n\
+             exec /usr/bin/docker run --network {network} \"$@\"\n"
+        );
+        let stat = format!("#!/bin/sh\nexec /usr/bin/stat -c %g {socket}\n");
+        fs::create_dir(self.path("bin"))?;
+        for (name, text) in [("docker", docker), ("stat", stat)] {
+            let file = self.path("bin").join(name);
+            fs::write(&file, text)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(())
     }
 
     /// Waits until the bridge shows the agent so.
@@ -152,11 +195,19 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
     let Some(site) = Site::set().await? else { return Ok(()) };
     let refused = site.run(&["deploy/up"]).await?;
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("deploy/up HOST"));
-    // What somebody has set before the first run stays, and counts.
-    fs::write(site.path(".env"), "MQTT_TOPIC_PREFIX=radar\nDOCKER_GID=1\n")?;
     let up = ["deploy/up", "broker.example", "--name", "pi-here"];
+    site.set_variable("SERVER_URL", "nonsense")?;
+    let refused = site.run(&up).await?;
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && told.contains("SERVER_URL") && told.contains("bridge does not stay up"),
+        "{told}"
+    );
+    site.set_variable("SERVER_URL", "")?;
     let printed = site.say(&up).await?;
     assert!(printed.contains("Running."), "{printed}");
+    let reached = format!("--url mqtts://broker.example:{} ", site.variable("MOSQUITTO_PORT")?);
+    assert!(printed.contains(&reached), "{printed}");
     site.wait_agent("pi-here", online).await?;
     let before = site.containers().await?;
     assert_eq!(before.len(), 3, "{printed}");
@@ -164,9 +215,10 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
         health(&site.engine, id, HealthStatusEnum::HEALTHY).await?;
     }
 
-    let kept = fs::read_to_string(site.path(".env"))?;
-    let group = format!("DOCKER_GID={}\n", crate::running::group(&site.engine)?);
-    assert!(kept.starts_with("MQTT_TOPIC_PREFIX=radar\n") && kept.contains(&group) && !kept.contains("=1\n"), "{kept}");
+    // What was set stays, and what only this host knows is put right.
+    assert_eq!(site.variable("MQTT_TOPIC_PREFIX")?, "radar");
+    let group = crate::running::group(&site.engine)?;
+    assert_eq!(site.variable("DOCKER_GID")?, group);
 
     let mode = |name: &str| -> Result<(u32, u32)> {
         let found = fs::metadata(site.path(name)).with_context(|| name.to_owned())?;
@@ -184,25 +236,19 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
         assert_eq!(mode(name)?, expect, "{name}");
     }
 
-    // One more host.
-    let add =
-        ["run", "--rm", "-T", "admin", "add-agent", "attic", "--url", "mqtts://mosquitto:8883", "--format", "env"];
-    let environment = site.compose(&add).await?;
-    let file = site.path("attic.env");
-    fs::write(&file, &environment)?;
-    let project = &site.variables.iter().find(|(name, _)| *name == "COMPOSE_PROJECT_NAME").context("its name")?.1;
-    let certificate = format!("{}:/etc/radar-agent/ca.pem:ro", site.path("data/secrets/ca.pem").display());
-    let socket = format!("{}:/var/run/docker.sock", site.engine.socket().display());
-    let group = crate::running::group(&site.engine)?;
-    let (network, file) = (format!("{project}_default"), file.display().to_string());
-    let words = ["run", "--detach", "--name", "attic", "--network", &network, "--env-file", &file, "--volume"];
-    let more = [certificate.as_str(), "--volume", &socket, "--group-add", &group, &site.variables[1].1];
-    docker(&site.engine.host(), &[&words[..], &more].concat()).await?;
+    // One more host, by the script that is made for it; it is the same engine, and what is its own there is named.
+    let add = ["run", "--rm", "-T", "admin", "add-agent", "attic", "--url", "mqtts://mosquitto:8883"];
+    let script = site.compose(&[&add[..], &["--format", "run", "--image", &site.image]].concat()).await?;
+    fs::write(site.path("attic.sh"), script)?;
+    site.stand_for_another_host()?;
+    let places = ["bin", "attic"].map(|name| site.path(name).display().to_string());
+    let (path, directory) = (format!("PATH={}:/usr/bin:/bin", places[0]), format!("RADAR_DIR={}", places[1]));
+    site.say(&["env", &path, &directory, "sh", "deploy/attic.sh"]).await?;
     site.wait_agent("attic", online).await?;
     let removed = site.compose(&["run", "--rm", "-T", "admin", "remove-agent", "attic"]).await?;
     assert!(removed.contains("attic"), "{removed}");
     site.wait_agent("attic", |line| line.is_none()).await?;
-    site.engine.remove("attic").await?;
+    site.engine.remove("radar-agent").await?;
 
     // Again: what runs goes on.
     let own = fs::read_to_string(site.path("data/agent.env"))?;

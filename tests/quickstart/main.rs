@@ -87,24 +87,29 @@ fn everything_is_private(data: &Path, agent: &str) -> Result<()> {
         Ok(metadata.permissions().mode() & 0o777)
     };
     assert_eq!(mode(data)?, 0o700);
-    let own = format!("agent-{agent}.password");
-    for file in ["bridge.password", "api.key", &own, "broker/passwords", "broker/acl", "broker/mosquitto.conf"] {
+    let (own, bridges) = (password_file(agent), "accounts/bridge/bridge.password");
+    for file in [bridges, "api.key", &own, "broker/passwords", "broker/acl", "broker/mosquitto.conf"] {
         assert_eq!(mode(&data.join(file))?, 0o600, "{file}");
     }
     let passwords = fs::read_to_string(data.join("broker/passwords"))?;
-    for file in ["bridge.password", &own] {
+    for file in [bridges, &own] {
         let password = fs::read_to_string(data.join(file))?;
-        assert!(password.len() >= 32 && !passwords.contains(&password), "{file} is short, or not hashed");
+        assert!(password.len() >= 32 && !passwords.contains(password.trim_end()), "{file} is short, or not hashed");
     }
     Ok(())
+}
+
+fn password_file(agent: &str) -> String {
+    format!("accounts/agents/{agent}/password")
 }
 
 async fn the_agent_reaches_its_own_topics_only(data: &Path, agent: &str) -> Result<()> {
     let configuration = fs::read_to_string(data.join("broker/mosquitto.conf"))?;
     let port = configuration.lines().find_map(|line| line.strip_prefix("listener ")?.split(' ').next()?.parse().ok());
     let port = port.context("a listener")?;
-    let password = fs::read_to_string(data.join(format!("agent-{agent}.password")))?;
-    let account = Some((agent, password.as_str()));
+    let password = fs::read_to_string(data.join(password_file(agent)))?;
+    let name = format!("radar-agent-{agent}");
+    let account = Some((name.as_str(), password.trim_end()));
     for (topic, expect) in [
         (format!("radar/v1/{agent}/event"), Answer::Taken),
         (format!("radar/v1/{agent}/resend"), Answer::Denied),
@@ -117,7 +122,7 @@ async fn the_agent_reaches_its_own_topics_only(data: &Path, agent: &str) -> Resu
     }
     let own = format!("radar/v1/{agent}/event");
     assert_eq!(publish(port, None, &own).await?, Answer::NotLetIn);
-    assert_eq!(publish(port, Some((agent, "guessed")), &own).await?, Answer::NotLetIn);
+    assert_eq!(publish(port, Some((&name, "guessed")), &own).await?, Answer::NotLetIn);
     Ok(())
 }
 

@@ -7,15 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use radar_tests::certificates::Certificates;
-use rustls::ServerConfig;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 /// How a file is given that is not simply given.
 #[derive(Debug, Clone)]
@@ -50,14 +45,7 @@ impl Site {
         let files = room.path().join("files");
         fs::create_dir(&files)?;
         let certificates = Certificates::make(room.path())?;
-        let chain = CertificateDer::pem_file_iter(certificates.server())?.collect::<Result<_, _>>();
-        let key = PrivateKeyDer::from_pem_file(certificates.server_key())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain?, key)
-            .context("the server's certificate")?;
-        let tls = TlsAcceptor::from(Arc::new(config));
+        let tls = certificates.acceptor()?;
         // For wget, which has no variable for it.
         fs::write(room.path().join("wgetrc"), format!("ca_certificate = {}\n", certificates.ca().display()))?;
         let (plain, listener) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);

@@ -2,8 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority with a server's and a client's certificate, as PEM files. Two of them do not trust each
 /// other.
@@ -51,6 +57,18 @@ impl Certificates {
     /// The client's private key.
     pub fn client_key(&self) -> PathBuf {
         self.file("clients/client.key")
+    }
+
+    /// For a server of the test's own, with the server's certificate.
+    pub fn acceptor(&self) -> Result<TlsAcceptor> {
+        let chain = CertificateDer::pem_file_iter(self.server())?.collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_file(self.server_key())?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain?, key)
+            .context("the server's certificate")?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     fn file(&self, name: &str) -> PathBuf {

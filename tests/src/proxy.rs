@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -83,8 +83,7 @@ impl Proxy {
     /// Listens on a free port and forwards to `target`.
     pub async fn start(target: Target) -> Result<Self> {
         let port = port::free()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.with_context(|| format!("the proxy's port {port}"))?;
+        let listener = port::listen(port).await?;
         let (rules, watched) = watch::channel(Rules::default());
         let counters = Arc::new(Counters::default());
         let mut tasks = JoinSet::new();

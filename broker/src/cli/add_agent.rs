@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use radar_link::mqtt::BrokerUrl;
 use radar_link::secret::Secret;
+use radar_wire::allow;
 use radar_wire::topic::AgentId;
 
 use super::init_broker::{hash, new_password, refuse_present, write_new};
@@ -143,13 +144,10 @@ fn handover(settings: &Settings, arguments: &Arguments) -> anyhow::Result<Handov
     let id = arguments.id.clone().or_else(|| id_of(name)).with_context(|| {
         format!("no id can be made from the name `{}`: give one with --id", crate::text::plain(name))
     })?;
-    if let Some(allow) = &arguments.allow {
-        let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        anyhow::ensure!(
-            allow.split(',').all(word),
-            "--allow `{}`: write groups and actions, separated by commas, as in observe,operate,logs",
-            crate::text::plain(allow)
-        );
+    if let Some(list) = &arguments.allow {
+        let mut words = allow::words(list).peekable();
+        anyhow::ensure!(words.peek().is_some(), "--allow names nothing: leave it out for observe");
+        words.try_for_each(|word| allow::actions(word).map(drop)).context("--allow")?;
     }
     let url = arguments.url.clone().unwrap_or_else(|| settings.mqtt.mqtt_url.clone());
     let ca = match (&arguments.ca, &settings.mqtt.mqtt_ca_file) {
@@ -354,7 +352,9 @@ mod tests {
             (&["厨房"][..], "no id can be made from the name"),
             (&["a\nb"], "the name `a\u{fffd}b` has characters"),
             (&["a$(reboot)"], "has characters that environment files read differently"),
-            (&["pi", "--allow", "all; rm"], "--allow `all; rm`"),
+            (&["pi", "--allow", "operate,all; rm"], "--allow: `all;` is no action and no group"),
+            (&["pi", "--allow", "obsrve"], "--allow: `obsrve` is no action and no group"),
+            (&["pi", "--allow", ","], "--allow names nothing"),
             (&["pi", "--ca", &none, "--url", "mqtts://b.example"], "holds no certificate"),
             (&["pi", "--ca", &key, "--url", "mqtts://b.example"], "holds a private key"),
             (&["pi", "--ca", &none], "of no use for mqtt://localhost:1883"),

@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use radar_wire::allow;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -103,7 +104,7 @@ fn target(container: &Container) -> Option<Target> {
 /// Why nothing can be updated on a host, if so.
 fn hindrance(agent: Option<&Agent>) -> Option<Fate> {
     let agent = agent?;
-    let allows = agent.allows.iter().any(|word| word == "update" || word == "all");
+    let allows = agent.allows.iter().any(|word| allow::actions(word).is_ok_and(|all| all.contains(&"update")));
     if !agent.online {
         Some(Fate::NotBegun(Some("its agent is offline".to_owned())))
     } else if !agent.commands {

@@ -27,6 +27,7 @@
 //! A retained topic is cleared by a payload of zero bytes, which is not a CBOR map and never
 //! reaches [`codec::decode`].
 
+pub mod allow;
 pub mod codec;
 pub mod command;
 pub mod container;

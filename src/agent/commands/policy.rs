@@ -4,31 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use radar_wire::allow::{self, UnknownWord};
 use serde::Deserialize;
-
-/// The groups and what is in them; `all` is every action there is.
-const GROUPS: [(&str, &[&str]); 6] = [
-    ("observe", &["inspect", "top", "images", "networks", "volumes", "stats"]),
-    ("operate", &["start", "stop", "restart", "kill", "pause", "unpause"]),
-    ("logs", &["logs"]),
-    (
-        "manage",
-        &[
-            "rename",
-            "remove",
-            "pull",
-            "prune",
-            "remove-image",
-            "create-network",
-            "remove-network",
-            "create-volume",
-            "remove-volume",
-        ],
-    ),
-    ("update", &["update"]),
-    ("self-update", &["self-update"]),
-];
-const ALL: &str = "all";
 
 /// Only these words may be done on a container that has this label.
 const ALLOW: &str = "radar.allow";
@@ -44,13 +21,6 @@ pub struct Policy {
     words: BTreeSet<Box<str>>,
     actions: BTreeSet<&'static str>,
 }
-
-/// A word that is neither an action nor a group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no action and no group; use observe, operate, logs, manage, update, self-update, all, or actions such as start, restart or inspect"
-)]
-pub struct PolicyError(String);
 
 impl Policy {
     /// The words as they were given, for the status.
@@ -102,37 +72,23 @@ pub(super) fn harms(action: &str) -> bool {
 
 /// The actions that a label names; a word that is none is passed over.
 fn actions_of(list: &str) -> BTreeSet<&'static str> {
-    words_of(list).filter_map(expand).flatten().collect()
-}
-
-fn words_of(list: &str) -> impl Iterator<Item = &str> {
-    list.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty())
-}
-
-/// The actions of a group, or the action itself.
-fn expand(word: &str) -> Option<Vec<&'static str>> {
-    let all = || GROUPS.iter().flat_map(|(_, actions)| actions.iter().copied());
-    if word == ALL {
-        return Some(all().collect());
-    }
-    let group = GROUPS.iter().find(|(name, _)| *name == word).map(|(_, actions)| actions.to_vec());
-    group.or_else(|| all().find(|action| *action == word).map(|action| vec![action]))
+    allow::words(list).filter_map(|word| allow::actions(word).ok()).flatten().collect()
 }
 
 impl Default for Policy {
     /// To look is allowed, and nothing else.
     fn default() -> Self {
-        Self { words: BTreeSet::from(["observe".into()]), actions: expand("observe").into_iter().flatten().collect() }
+        Self { words: BTreeSet::from(["observe".into()]), actions: actions_of("observe") }
     }
 }
 
 impl FromStr for Policy {
-    type Err = PolicyError;
+    type Err = UnknownWord;
 
-    fn from_str(list: &str) -> Result<Self, PolicyError> {
+    fn from_str(list: &str) -> Result<Self, UnknownWord> {
         let (mut words, mut actions) = (BTreeSet::new(), BTreeSet::new());
-        for word in words_of(list) {
-            actions.extend(expand(word).ok_or_else(|| PolicyError(word.to_owned()))?);
+        for word in allow::words(list) {
+            actions.extend(allow::actions(word)?);
             words.insert(word.into());
         }
         Ok(Self { words, actions })
@@ -140,9 +96,9 @@ impl FromStr for Policy {
 }
 
 impl TryFrom<String> for Policy {
-    type Error = PolicyError;
+    type Error = UnknownWord;
 
-    fn try_from(list: String) -> Result<Self, PolicyError> {
+    fn try_from(list: String) -> Result<Self, UnknownWord> {
         list.parse()
     }
 }
@@ -184,7 +140,7 @@ mod tests {
         }
         assert!("all".parse::<Policy>().unwrap().check("rename", None).is_ok());
         assert!("".parse::<Policy>().unwrap().check("inspect", None).is_err());
-        assert_eq!("operate,fly".parse::<Policy>(), Err(PolicyError("fly".to_owned())));
+        assert_eq!("operate,fly".parse::<Policy>(), Err(UnknownWord("fly".to_owned())));
     }
 
     // E7

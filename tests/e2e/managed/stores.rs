@@ -64,8 +64,8 @@ pub(super) async fn cleared_away(stage: &Stage) -> Result<()> {
     for (kind, name) in [("volume", "named"), ("network", "idle")] {
         stage.radar.done(&[kind, "create", "cellar", name]).await?;
     }
-    for name in ["runs", "ended", "guarded"] {
-        stage.known("cellar", name).await?;
+    for (name, state) in [("runs", "running"), ("ended", "exited"), ("guarded", "created")] {
+        stage.known_as("cellar", name, |known| known == state).await?;
     }
 
     let pruned = async |kind: &str, more: &[&str]| {

@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use radar_link::jws::{Hasher, SigningKey, sign_digest};
 use radar_tests::certificates::Certificates;
 use radar_wire::command::Program;
-use rustls::ServerConfig;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -50,14 +46,7 @@ impl Releases {
 
     /// Over TLS, with a certificate of this authority.
     pub(super) async fn serve_tls(certificates: &Certificates) -> Result<Self> {
-        let chain = CertificateDer::pem_file_iter(certificates.server())?.collect::<Result<_, _>>();
-        let key = PrivateKeyDer::from_pem_file(certificates.server_key())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain?, key)
-            .context("the server's certificate")?;
-        Self::serve_by("https", Some(TlsAcceptor::from(Arc::new(config)))).await
+        Self::serve_by("https", Some(certificates.acceptor()?)).await
     }
 
     async fn serve_by(scheme: &str, tls: Option<TlsAcceptor>) -> Result<Self> {

@@ -1,16 +1,15 @@
 //! The double's process: a thread with a runtime of its own, so that ending it breaks every connection and drops
 //! every call it works on.
 
-use std::net::Ipv4Addr;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, routes};
+use crate::port;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -50,12 +49,9 @@ impl Drop for Process {
 }
 
 async fn serve(shared: Shared, port: u16, stop: CancellationToken, ready: oneshot::Sender<Result<()>>) {
-    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+    let listener = match port::listen(port).await {
         Ok(listener) => listener,
-        Err(error) => {
-            let failure = anyhow!(error).context(format!("cannot listen on port {port}"));
-            return drop(ready.send(Err(failure)));
-        }
+        Err(failure) => return drop(ready.send(Err(failure))),
     };
     let router = Router::new().fallback(move |request| routes::answer(shared.clone(), stop.clone(), request));
     if ready.send(Ok(())).is_ok() {

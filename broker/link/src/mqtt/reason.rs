@@ -98,14 +98,11 @@ impl Reason {
             {
                 return Self::Network(if connected {
                     format!("the broker sent what is not MQTT: {error}")
-                } else if broker.is_encrypted() {
-                    format!("what answers at {broker} does not speak MQTT; the port may be one for WebSocket (wss://)")
                 } else {
-                    format!(
-                        "what answers at {broker} does not speak MQTT; the port may be one for TLS (mqtts://) or for WebSocket (ws://)"
-                    )
+                    foreign(settings)
                 });
             }
+            ConnectionError::NotConnAck(_) => return Self::Network(foreign(settings)),
             ConnectionError::Proxy(_) => return Self::Network(of_the_proxy(error, settings)),
             ConnectionError::ResponseValidation(_) => {
                 return Self::Network(format!(
@@ -123,11 +120,22 @@ impl Reason {
             return Self::Network(text);
         }
         match find::<io::Error>(error) {
+            // Tokio's word for the beginning of a packet that has no end.
+            Some(error) if !connected && error.to_string() == "bytes remaining on stream" => {
+                Self::Network(foreign(settings))
+            }
             Some(error) => network(error, settings, connected),
             None if connected => Self::Network(format!("the connection broke: {error}")),
             None => Self::Network(format!("cannot connect to {broker}: {error}")),
         }
     }
+}
+
+/// Of what answers with something else than MQTT, or than its beginning.
+fn foreign(settings: &Settings) -> String {
+    let (broker, secure) = (&settings.url, settings.url.is_encrypted());
+    let other = if secure { "WebSocket (wss://)" } else { "TLS (mqtts://) or for WebSocket (ws://)" };
+    format!("what answers at {broker} does not speak MQTT; the port may be one for {other}")
 }
 
 fn refused(code: ConnectReturnCode, settings: &Settings) -> Reason {

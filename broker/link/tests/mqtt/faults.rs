@@ -1,6 +1,8 @@
 //! Each fault of a certificate, a port or an account says which it was, with the setting and what to do.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use radar_link::mqtt::{Reason, Settings};
@@ -127,6 +129,19 @@ async fn each_fault_of_a_clients_certificate_says_which_it_was() {
     }
 }
 
+/// A port at which everybody is told this, whatever they say.
+fn speaker(words: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            stream.read(&mut [0; 1024]).unwrap_or_default();
+            stream.write_all(words).unwrap_or_default();
+        }
+    });
+    port
+}
+
 // E8, DM19
 #[tokio::test]
 async fn a_port_that_speaks_something_else_is_told_as_that() {
@@ -138,10 +153,16 @@ async fn a_port_that_speaks_something_else_is_told_as_that() {
     let (web, web_encrypted) = (listeners.plain("protocol websockets"), listeners.add(&server, "protocol websockets"));
     let _broker = Broker::in_room(room, &format!("allow_anonymous true\n{}", listeners.lines)).await;
     let ca = ca.certificate();
+    let page =
+        speaker(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html></html>");
+    let pong = speaker(&[0xd0, 0]);
+    let foreign = "does not speak MQTT; the port may be one for";
     let no_tls = "TLS";
     for (what, settings, words) in [
         ("TLS at a port without", trusting(&ca, &format!("mqtts://localhost:{plain}")), &["TLS", "mqtt://"][..]),
         ("none at a port with", client(&format!("mqtt://localhost:{encrypted}"), "host"), &[no_tls, "mqtts://"]),
+        ("MQTT at a web server's", client(&format!("mqtt://localhost:{page}"), "host"), &[foreign]),
+        ("MQTT at what does not begin it", client(&format!("mqtt://localhost:{pong}"), "host"), &[foreign]),
         ("MQTT at a WebSocket's", client(&format!("mqtt://localhost:{web}"), "host"), &["ws://"]),
         ("WebSocket at MQTT's", client(&format!("ws://localhost:{plain}"), "host"), &["ws://localhost", "port"]),
         ("wss at ws", trusting(&ca, &format!("wss://localhost:{web}")), &["TLS", "ws://"]),
