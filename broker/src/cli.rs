@@ -163,7 +163,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
             in_runtime(add_agent::add(&settings, &add, &mut out, &mut io::stderr())).map(|()| DONE)
         }
         Command::RemoveAgent(remove) => in_runtime(remove_agent::remove(&settings, &remove, &mut out)).map(|()| DONE),
-        Command::Purge { agent, force } => in_runtime(purge::purge(&settings, &agent, force, &mut out)).map(|()| DONE),
+        Command::Purge { agent, force } => {
+            let online = if force { purge::Online::Purged } else { purge::Online::Refused };
+            in_runtime(purge::purge(&settings, &agent, online, &mut out)).map(|()| DONE)
+        }
     };
     let result = result.and_then(|code| {
         out.flush()?;

@@ -63,7 +63,7 @@ struct Gaps {
 
 /// The account at the server.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Upstream {
+struct Upstream {
     server: String,
     id: String,
     state: String,
@@ -90,7 +90,7 @@ pub(super) fn show(database: &Path, json: bool, now: i64, out: &mut impl Write) 
 }
 
 /// The accounts at the server, by agent; of several servers the one that comes last.
-pub(super) fn upstreams(reader: &Reader) -> anyhow::Result<BTreeMap<AgentId, Upstream>> {
+fn upstreams(reader: &Reader) -> anyhow::Result<BTreeMap<AgentId, Upstream>> {
     let accounts = reader.upstreams()?.into_iter();
     Ok(accounts
         .map(|account| {
@@ -99,13 +99,6 @@ pub(super) fn upstreams(reader: &Reader) -> anyhow::Result<BTreeMap<AgentId, Ups
             (account.agent, upstream)
         })
         .collect())
-}
-
-impl Upstream {
-    /// The server and the id there.
-    pub(super) fn place(&self) -> (&str, &str) {
-        (&self.server, &self.id)
-    }
 }
 
 impl<'a> Line<'a> {

@@ -8,77 +8,140 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use radar_link::mqtt::{Delivery, Message, Notice, Qos, Session};
+use radar_wire::codec;
+use radar_wire::status::{Presence, Reason, Status};
 use radar_wire::topic::{AgentId, Channel};
 
-use super::agents::upstreams;
 use crate::instance::is_running;
 use crate::settings::Settings;
-use crate::store::rows::Write;
-use crate::store::{Reader, Store};
+use crate::store::rows::{AgentRow, Write};
+use crate::store::{Reader, Store, UpstreamState};
 
 /// How long the broker may take for all of it.
 const BROKER: Duration = Duration::from_secs(20);
 /// How long a running bridge may take to see what it is to forget.
 const BRIDGE: Duration = Duration::from_secs(10);
+/// How long a running bridge may take to tell the server that an agent is gone.
+const SERVER: Duration = Duration::from_secs(10);
 /// Between two looks at the store.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Purges an agent; one that is online only by `force`.
+/// What is done about an agent that the bridge shows as online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Online {
+    /// Nothing: it is not purged.
+    Refused,
+    /// It is purged all the same, and comes back when it says its next word.
+    Purged,
+    /// It cannot come back; the bridge does not know that yet, and is told in its place, as by its last will.
+    Lost,
+}
+
+/// Purges an agent.
 pub(super) async fn purge(
     settings: &Settings,
     agent: &AgentId,
-    force: bool,
+    online: Online,
     out: &mut impl io::Write,
 ) -> anyhow::Result<()> {
     let database = settings.database();
-    let mut upstream = None;
-    let mut known = false;
+    let (mut row, mut account) = (None, None);
     if database.exists() {
         let reader = Reader::open(&database)?;
-        let row = reader.agents()?.into_iter().find(|row| row.agent == *agent);
+        row = reader.agents()?.into_iter().find(|row| row.agent == *agent);
+        let is_online = row.as_ref().is_some_and(|row| row.online);
         anyhow::ensure!(
-            force || !row.as_ref().is_some_and(|row| row.online),
+            online != Online::Refused || !is_online,
             "{agent} is online: stop its agent first, or it comes back at once (--force purges it all the same)"
         );
-        known = row.is_some();
-        upstream = upstreams(&reader)?.remove(agent);
+        if let (Online::Lost, Some(row)) = (online, row.as_ref().filter(|row| row.online)) {
+            say_lost(settings, row).await?;
+        }
+        account = account_of(&reader, agent)?;
+        if account.is_some() && (online == Online::Lost || !is_online) && is_running(&settings.data_dir) == Some(true) {
+            account = told(&reader, agent).await?;
+        }
     }
-    let cleared = tokio::time::timeout(BROKER, clear(settings, agent)).await;
-    cleared.with_context(|| format!("the broker {} did not answer in time", settings.mqtt.mqtt_url))??;
+    let cleared = [Channel::Status, Channel::Snapshot].map(|channel| (channel, Bytes::new(), None));
+    publish(settings, agent, &cleared).await?;
     writeln!(out, "{agent}: its retained status and snapshot are cleared at the broker")?;
-    if known {
+    if row.is_some() {
         forget(settings, agent).await?;
         writeln!(out, "{agent}: its state and history are removed from {}", database.display())?;
     } else {
         writeln!(out, "{agent}: there was nothing of it in {}", database.display())?;
     }
-    if let Some(upstream) = upstream {
-        let (server, id) = upstream.place();
+    if let Some(UpstreamState { server, upstream, told_offline, .. }) = account {
+        let shown = if told_offline { "" } else { ", shown as it was last," };
         writeln!(
             out,
-            "{agent}: the server {server} keeps it as agent {id}; delete it there, on the server's own page"
+            "{agent}: the server {server} keeps it as agent {upstream}{shown}; delete it there, on the server's own page"
         )?;
     }
     Ok(())
 }
 
-/// Clears what the broker keeps of the agent: a retained message goes by one of zero bytes.
-async fn clear(settings: &Settings, agent: &AgentId) -> anyhow::Result<()> {
+/// Its account at the server; of several servers at the one that comes last.
+fn account_of(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
+    Ok(reader.upstreams()?.into_iter().rfind(|account| account.agent == *agent))
+}
+
+/// Waits a while until the running bridge has told the server that the agent is gone, since nobody tells it later; the
+/// account as it is then.
+async fn told(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
+    let seen = async {
+        while account_of(reader, agent)?.is_some_and(|account| !account.told_offline) {
+            tokio::time::sleep(LOOK).await;
+        }
+        anyhow::Ok(())
+    };
+    if let Ok(seen) = tokio::time::timeout(SERVER, seen).await {
+        seen?;
+    }
+    account_of(reader, agent)
+}
+
+/// Says of an agent what its last will would.
+async fn say_lost(settings: &Settings, row: &AgentRow) -> anyhow::Result<()> {
+    let Some(status) = row.status.as_ref().and_then(|bytes| codec::decode::<Status>(None, bytes).ok()) else {
+        return Ok(());
+    };
+    let lost = Status { state: Presence::Offline, reason: Reason::Lost, session: row.session, ..status };
+    let payload = codec::encode(&lost)?;
+    let content_type = Some(payload.content_type.as_str());
+    publish(settings, &row.agent, &[(Channel::Status, payload.bytes.into(), content_type)]).await
+}
+
+/// Publishes these, retained, on an agent's topics, and waits until the broker has them.
+async fn publish(
+    settings: &Settings,
+    agent: &AgentId,
+    messages: &[(Channel, Bytes, Option<&'static str>)],
+) -> anyhow::Result<()> {
+    let sent = tokio::time::timeout(BROKER, send(settings, agent, messages)).await;
+    sent.with_context(|| format!("the broker {} did not answer in time", settings.mqtt.mqtt_url))?
+}
+
+async fn send(
+    settings: &Settings,
+    agent: &AgentId,
+    messages: &[(Channel, Bytes, Option<&'static str>)],
+) -> anyhow::Result<()> {
     let id = settings.client_id("radar-purge");
     let mut session = Session::start(settings.mqtt.session(id), Box::new(|_| None))?;
     let mut waiting = 0;
     loop {
         match session.next().await {
             Notice::Connected { .. } => {
-                for (key, channel) in [(1, Channel::Status), (2, Channel::Snapshot)] {
+                for (key, (channel, payload, content_type)) in (1..).zip(messages) {
                     session.publish(
                         key,
                         Message {
-                            topic: settings.prefix.topic(agent, &channel),
-                            payload: Bytes::new(),
+                            topic: settings.prefix.topic(agent, channel),
+                            payload: payload.clone(),
                             retain: true,
                             qos: Qos::AtLeastOnce,
-                            content_type: None,
+                            content_type: *content_type,
                             expiry: None,
                         },
                     )?;
@@ -136,7 +199,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::store::rows::AgentRow;
 
     async fn settings(data_dir: &Path, online: bool) -> Settings {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -153,11 +215,11 @@ mod tests {
         settings
     }
 
-    async fn error(online: bool, force: bool) -> String {
+    async fn error(online: bool, how: Online) -> String {
         let room = tempfile::tempdir().unwrap();
         let settings = settings(room.path(), online).await;
         let mut out = Vec::new();
-        let error = purge(&settings, &"pi".parse().unwrap(), force, &mut out).await.unwrap_err();
+        let error = purge(&settings, &"pi".parse().unwrap(), how, &mut out).await.unwrap_err();
         let reader = Reader::open(&settings.database()).unwrap();
         assert_eq!((reader.agents().unwrap().len(), out.len()), (1, 0), "nothing is forgotten: {error:#}");
         format!("{error:#}")
@@ -166,14 +228,14 @@ mod tests {
     // E3
     #[tokio::test]
     async fn an_agent_that_is_online_is_not_purged() {
-        assert!(error(true, false).await.contains("is online: stop its agent first"));
+        assert!(error(true, Online::Refused).await.contains("is online: stop its agent first"));
     }
 
     // E3
     #[tokio::test]
     async fn without_the_broker_nothing_is_forgotten() {
-        for (online, force) in [(true, true), (false, false)] {
-            let error = error(online, force).await;
+        for (online, how) in [(true, Online::Purged), (true, Online::Lost), (false, Online::Refused)] {
+            let error = error(online, how).await;
             assert!(error.contains("no connection to the broker mqtt://127.0.0.1:"), "{error}");
         }
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::Context as _;
 use radar_wire::topic::AgentId;
 
-use super::purge;
+use super::purge::{self, Online};
 use crate::accounts::dynsec::Request;
 use crate::accounts::plugin::Plugin;
 use crate::settings::Settings;
@@ -22,7 +22,8 @@ pub(super) struct Arguments {
 const HELP: &str = "\
 Deletes the agent's account and role in the running broker, through Mosquitto's dynamic-security plugin, with the account of
 MQTT_ADMIN_USERNAME and MQTT_ADMIN_PASSWORD_FILE: the agent's connection ends at once and it cannot come back. Then its
-retained messages, its state and its history go, as with purge. Safe to repeat. For a broker without the plugin: take the
+retained messages, its state and its history go, as with purge; a server that shows it is told that it is offline. Safe to
+repeat. For a broker without the plugin: take the
 agent's lines out of password_file and acl_file, reload the broker, stop the agent, and use purge.";
 
 /// Removes it, in whatever state it is.
@@ -42,6 +43,8 @@ pub(super) async fn remove(settings: &Settings, arguments: &Arguments, out: &mut
         writeln!(out, "{agent}: its account {account} and its role are removed at the broker")?;
     }
     out.flush()?;
-    // It may stand as online: its last will is not published when its account has gone.
-    purge::purge(settings, agent, true, out).await.context("the account is removed, the rest is not: run it again")
+    // Its last will is not published when its account has gone. An agent that is there after all contradicts what is said.
+    purge::purge(settings, agent, Online::Lost, out)
+        .await
+        .context("the account is removed, the rest is not: run it again")
 }

@@ -66,6 +66,8 @@ pub struct UpstreamState {
     pub standing: String,
     /// The server's words for a standing that is an end; empty otherwise.
     pub note: String,
+    /// The last that the server was told is that the agent is gone.
+    pub told_offline: bool,
 }
 
 impl Reader {
@@ -94,8 +96,8 @@ impl Reader {
     /// The database cannot be read.
     pub fn upstreams(&self) -> Result<Vec<UpstreamState>, ReadError> {
         self.read(|connection| {
-            let mut rows =
-                connection.prepare("SELECT agent, server, upstream, standing, note FROM upstream ORDER BY 1, 2")?;
+            let mut rows = connection
+                .prepare("SELECT agent, server, upstream, standing, note, told_offline FROM upstream ORDER BY 1, 2")?;
             let rows = rows.query_map([], |row| {
                 Ok(UpstreamState {
                     agent: sql::agent(row, 0)?,
@@ -103,6 +105,7 @@ impl Reader {
                     upstream: row.get(2)?,
                     standing: row.get(3)?,
                     note: row.get(4)?,
+                    told_offline: row.get(5)?,
                 })
             })?;
             rows.collect()

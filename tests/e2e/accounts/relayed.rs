@@ -53,7 +53,9 @@ async fn what_was_added_for_the_server_appears_there_and_its_removal_says_what_s
 
     let said = shipped.call(&["remove-agent", &id]).await?;
     ensure!(said.contains(&format!("keeps it as agent {id}; delete it there")), "{said}");
-    shown(&server, "attic", "offline").await?;
+    // Nobody would tell the server later.
+    assert_eq!(server.view(&id).map(|view| view.status).as_deref(), Some("offline"));
+    assert_eq!(server.wedged(), None);
     shown(&server, "kitchen", "online").await?;
     let logs = [&shipped.bridge, &by_login, &by_token].map(crate::world::Program::log).concat();
     ensure!(!logs.contains(&token), "a token in a log");
