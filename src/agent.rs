@@ -4,8 +4,8 @@
 //! What happens on the host becomes an event with the next number of the epoch
 //! ([`inventory`] → [`outbox`]); the events, the snapshot and the agent's own status reach the
 //! broker through one window ([`publishing`]). How a life begins is in [`opening`], what is
-//! said of the agent itself in [`presence`], what the bridge asks for again in [`resend`], and what
-//! goes to disk in [`keeping`].
+//! said of the agent itself in [`presence`], what the bridge asks for again in [`resend`], what
+//! goes to disk in [`keeping`], and from where the engine's events are read again in `cursor`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use radar_wire::topic::{AgentId, Channel, Prefix};
 use crate::engine::notice::{History, Notice as EngineNotice};
 
 pub mod commands;
+mod cursor;
 pub mod effect;
 pub mod inventory;
 pub mod keeping;
@@ -46,17 +47,11 @@ pub use effect::Effect;
 use inventory::Inventory;
 use keeping::Keeping;
 use opening::{Cursor, Kept, Opening};
-use outbox::{Bounds, Entry, Name, Outbox};
+use outbox::{Bounds, Name, Outbox};
 use presence::{Presence, Verdict};
 use publishing::Publishing;
 use remark::Remark;
 use resend::Asks;
-
-/// How often the cursor file is written at most.
-const CURSOR_INTERVAL: Duration = Duration::from_secs(10 * 60);
-
-/// How much older than the truth the cursor file is: what a broker lost in its last moments is read again.
-const CURSOR_MARGIN: i64 = 60 * 1_000_000_000;
 
 /// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -482,37 +477,6 @@ impl Agent {
         let keeping = self.keeping.as_mut().filter(|_| self.stop.is_none())?;
         let away = !self.publishing.is_connected();
         keeping.next_write(&self.outbox, away).map(Effect::Write)
-    }
-
-    fn next_cursor(&mut self) -> Option<Effect> {
-        let cursor = self.changed_cursor()?;
-        let due = self.cursor_timeout().is_some_and(|at| at <= self.now.mono);
-        due.then(|| {
-            self.cursor_written = Some((self.now.mono, cursor));
-            Effect::WriteCursor(cursor)
-        })
-    }
-
-    fn cursor_timeout(&self) -> Option<Duration> {
-        self.changed_cursor()?;
-        let written = self.cursor_written.filter(|(_, written)| written.read == self.engine_read);
-        Some(written.map_or(Duration::ZERO, |(at, _)| at + CURSOR_INTERVAL))
-    }
-
-    /// What the cursor file should hold, where it holds something else.
-    fn changed_cursor(&self) -> Option<Cursor> {
-        let Life::Open { epoch, .. } = &self.life else { return None };
-        let time = self.read_until()?.saturating_sub(CURSOR_MARGIN);
-        let cursor = Cursor { epoch: *epoch, time: Some(time), read: self.engine_read };
-        let written = self.cursor_written.map(|(_, written)| written);
-        (self.config.on_disk && self.stop.is_none() && written != Some(cursor)).then_some(cursor)
-    }
-
-    /// Where an agent that restarts reads on: before the events that wait here.
-    fn read_until(&self) -> Option<i64> {
-        let Life::Open { inventory, .. } = &self.life else { return None };
-        let waiting = self.outbox.waiting_after(None).find_map(Entry::time);
-        inventory.cursor().map(|time| waiting.map_or(time, |waiting| time.min(waiting - 1)))
     }
 
     fn next_of_stop(&mut self) -> Option<Effect> {

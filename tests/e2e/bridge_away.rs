@@ -1,9 +1,11 @@
 //! The bridge is killed in the middle of its work, and comes back to what it has committed and to what the broker has
 //! kept for it.
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use radar_tests::broker::{Broker, Options};
 use radar_tests::engine::Engine;
 use radar_tests::fleet::{self, Fleet};
@@ -34,6 +36,29 @@ async fn killed_again_and_again_it_stores_every_event_once() -> Result<()> {
     let (made, killed) = tokio::join!(scene.burst(600), kills);
     made?;
     killed?;
+    site.wait_whole(&scene).await
+}
+
+// E1, RR3: as deploy/README.md says it.
+#[tokio::test]
+async fn a_backup_that_is_put_back_gets_what_has_happened_since() -> Result<()> {
+    // The agent must still have all of it, and it keeps 1,000 events.
+    let engine = Engine::start().await?;
+    let broker = Broker::open(&Options::default()).await?;
+    let site = Site::open(&engine, &broker).await?;
+    let scene = Scene::set(&engine, "backup", 2).await?;
+    scene.burst(40).await?;
+    site.wait_whole(&scene).await?;
+    let (database, copy) = (site.bridge.data().join("bridge.db"), site.bridge.data().join("copy.db"));
+    let said = Command::new("sqlite3").arg(&database).arg(format!(".backup {}", copy.display())).output()?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    scene.burst(300).await?;
+    site.wait_whole(&scene).await?;
+
+    site.bridge.stop().await?;
+    fs::rename(&copy, &database)?;
+    ensure!(!database.with_extension("db-wal").exists(), "a write-ahead log of what was there");
+    site.bridge.start().await?;
     site.wait_whole(&scene).await
 }
 

@@ -8,9 +8,14 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 use radar_tests::engine::Engine;
 use radar_tests::registry::Registry;
 use radar_wire::command::Progress;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::cases::case;
+use self::compared::{check_defaults, differences, shape};
 use crate::updater::{End, Updater, call, inspect, order};
+
+mod cases;
+mod compared;
 
 /// What the two images have of their own.
 const OLD: [&str; 7] = [
@@ -30,35 +35,6 @@ const NEW: [&str; 7] = [
     "VOLUME /data",
     "EXPOSE 81",
     "WORKDIR /tmp",
-];
-
-/// Fields that two containers of the same configuration differ in.
-const OWN: [&str; 23] = [
-    "/Id",
-    "/Created",
-    "/ResolvConfPath",
-    "/HostnamePath",
-    "/HostsPath",
-    "/LogPath",
-    "/GraphDriver",
-    // A health check that is just being made.
-    "/ExecIDs",
-    "/NetworkSettings/SandboxID",
-    "/NetworkSettings/SandboxKey",
-    "/State/Pid",
-    "/State/StartedAt",
-    "/State/FinishedAt",
-    "/State/ExitCode",
-    "/State/Status",
-    "/State/Health",
-    "/Image",
-    // Checked by hand, since the image's defaults have a part in them.
-    "/Args",
-    "/Path",
-    "/Config/Cmd",
-    "/Config/Env",
-    "/Config/Labels",
-    "/Config/ExposedPorts",
 ];
 
 struct Stage {
@@ -120,218 +96,6 @@ impl Stage {
         let all = all["Volumes"].as_array().cloned().unwrap_or_default();
         Ok(all.iter().map(|one| one["Name"].as_str().unwrap_or_default().to_owned()).collect())
     }
-}
-
-/// Numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn maybe(&mut self) -> bool {
-        self.roll(2) == 0
-    }
-}
-
-/// A container of some configuration: what it is created with, the networks that it is put on then, and what is done to it.
-struct Case {
-    body: Value,
-    more: Vec<(&'static str, Value)>,
-    acts: &'static [&'static str],
-}
-
-fn case(seed: u64, subnet: u8) -> Case {
-    let mut dice = Dice(seed);
-    let last = 10 + seed;
-    let endpoint = |at: u8, dice: &mut Dice| {
-        let mut endpoint = json!({ "Aliases": [format!("alias-{seed}-{at}"), "service"] });
-        if dice.maybe() {
-            endpoint["IPAMConfig"] = json!({ "IPv4Address": format!("10.{subnet}.{at}.{last}") });
-        }
-        endpoint
-    };
-    let mut host = Map::new();
-    let mut config = Map::new();
-    let mut more = Vec::new();
-    match dice.roll(3) {
-        0 => _ = host.insert("NetworkMode".into(), "none".into()),
-        networks => {
-            host.insert("NetworkMode".into(), "front".into());
-            let first = endpoint(0, &mut dice);
-            config.insert("NetworkingConfig".into(), json!({ "EndpointsConfig": { "front": first } }));
-            if networks == 2 {
-                more.push(("back", endpoint(1, &mut dice)));
-            }
-            if dice.maybe() {
-                config.insert("MacAddress".into(), format!("92:d0:c6:0a:29:{last:02x}").into());
-            }
-        }
-    }
-    let options: [(&str, Value); 18] = [
-        ("Binds", json!([format!("named-{seed}:/named:ro"), "/tmp:/host"])),
-        ("Mounts", json!([{ "Type": "volume", "Target": "/mounted" }, { "Type": "tmpfs", "Target": "/quick" }])),
-        ("CpuShares", json!(512)),
-        ("CapAdd", json!(["NET_ADMIN"])),
-        ("CapDrop", json!(["CHOWN"])),
-        ("ReadonlyRootfs", json!(true)),
-        ("Tmpfs", json!({ "/scratch": "size=1m" })),
-        ("Ulimits", json!([{ "Name": "nofile", "Soft": 100, "Hard": 200 }])),
-        ("LogConfig", json!({ "Type": "json-file", "Config": { "max-size": "1m", "tag": "x" } })),
-        ("RestartPolicy", json!({ "Name": "on-failure", "MaximumRetryCount": 3 })),
-        ("ShmSize", json!(1_048_576)),
-        ("OomScoreAdj", json!(100)),
-        ("ExtraHosts", json!(["other:10.0.0.1"])),
-        ("Dns", json!(["10.0.0.53"])),
-        ("SecurityOpt", json!(["no-new-privileges"])),
-        ("GroupAdd", json!(["7"])),
-        ("IpcMode", json!("shareable")),
-        ("PortBindings", json!({ "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "" }] })),
-    ];
-    for (name, value) in options {
-        if dice.maybe() {
-            host.insert(name.into(), value);
-        }
-    }
-    let settings: [(&str, Value); 10] = [
-        ("Env", json!(["OWN=1", "A=mine"])),
-        ("Labels", json!({ "com.docker.compose.project": "home", "version": "1", "own": "1" })),
-        ("Cmd", json!(["sleep", "1000009"])),
-        ("Hostname", json!(format!("host-{seed}"))),
-        ("Volumes", json!({ "/anonymous": {} })),
-        ("User", json!("0:0")),
-        ("StopTimeout", json!(3)),
-        ("Tty", json!(true)),
-        ("ExposedPorts", json!({ "90/udp": {} })),
-        ("Healthcheck", json!({ "Test": ["CMD", "true"], "Interval": 1_000_000_000_u64, "Retries": 2 })),
-    ];
-    for (name, value) in settings {
-        if dice.maybe() {
-            config.insert(name.into(), value);
-        }
-    }
-    let acts: &[&str] = match dice.roll(5) {
-        0 => &[],
-        1 => &["start", "stop"],
-        2 => &["start", "pause"],
-        _ => &["start"],
-    };
-    if acts == ["start"] && !host.contains_key("RestartPolicy") && dice.maybe() {
-        host.insert("AutoRemove".into(), true.into());
-    }
-    config.insert("HostConfig".into(), host.into());
-    Case { body: config.into(), more, acts }
-}
-
-/// The paths of all leaves in which the two differ.
-fn differences(path: &str, one: &Value, other: &Value, found: &mut BTreeSet<String>) {
-    let none = Value::Null;
-    match (one, other) {
-        (Value::Object(a), Value::Object(b)) => {
-            for key in a.keys().chain(b.keys()) {
-                let (a, b) = (a.get(key).unwrap_or(&none), b.get(key).unwrap_or(&none));
-                differences(&format!("{path}/{key}"), a, b, found);
-            }
-        }
-        (a, b) if a != b => _ = found.insert(format!("{path}: {a} → {b}")),
-        _ => {}
-    }
-}
-
-/// What an inspect says, without what is a container's own.
-fn shape(mut told: Value) -> Value {
-    let id = told["Id"].as_str().unwrap_or_default().to_owned();
-    for path in OWN {
-        if let Some(value) = told.pointer_mut(path) {
-            *value = Value::Null;
-        }
-    }
-    if told["Config"]["Hostname"].as_str().is_some_and(|name| id.starts_with(name)) {
-        told["Config"]["Hostname"] = "its id".into();
-    }
-    // What had no name has one now.
-    let volume = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if let Some(binds) = told["HostConfig"]["Binds"].as_array_mut() {
-        binds.retain(|bind| !bind.as_str().and_then(|bind| bind.split(':').next()).is_some_and(volume));
-    }
-    if told["HostConfig"]["Binds"].as_array().is_some_and(Vec::is_empty) {
-        told["HostConfig"]["Binds"] = Value::Null;
-    }
-    for mount in told["HostConfig"]["Mounts"].as_array_mut().into_iter().flatten() {
-        if mount["Source"].as_str().is_some_and(volume) {
-            mount.as_object_mut().map(|mount| mount.remove("Source"));
-        }
-    }
-    if let Some(mounts) = told["Mounts"].as_array_mut() {
-        // A name says nothing of how the volume may be shared, nor does it need to.
-        mounts.iter_mut().for_each(|mount| mount["Mode"] = Value::Null);
-        mounts.sort_by_key(|mount| mount["Destination"].to_string());
-    }
-    let fixed_mac = told["Config"]["MacAddress"].is_string();
-    for endpoint in told["NetworkSettings"]["Networks"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
-        // It gets them when it is started.
-        endpoint["EndpointID"] = Value::Null;
-        endpoint["NetworkID"] = Value::Null;
-        if let Some(aliases) = endpoint["Aliases"].as_array_mut() {
-            aliases.retain(|alias| !alias.as_str().is_some_and(|alias| id.starts_with(alias)));
-        }
-        if endpoint["Aliases"].as_array().is_some_and(Vec::is_empty) {
-            endpoint["Aliases"] = Value::Null;
-        }
-        if endpoint["IPAMConfig"]["IPv4Address"].is_null() {
-            endpoint["IPAMConfig"] = Value::Null;
-            endpoint["IPAddress"] = Value::Null;
-            endpoint["MacAddress"] = Value::Null;
-        }
-        if !fixed_mac {
-            endpoint["MacAddress"] = Value::Null;
-        }
-    }
-    // The ports of the engine's choice.
-    told["NetworkSettings"]["Ports"] = Value::Null;
-    told
-}
-
-fn texts(value: &Value) -> BTreeSet<String> {
-    match value {
-        Value::Array(all) => all.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect(),
-        Value::Object(all) => {
-            all.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("{}"))).collect()
-        }
-        _ => BTreeSet::new(),
-    }
-}
-
-/// What the defaults of an image make of what was set: the new ones are there, the old ones are gone.
-fn check_defaults(name: &str, set: &Value, after: &Value) {
-    let (mut env, mut labels, mut ports) = (texts(&set["Env"]), texts(&set["Labels"]), texts(&set["ExposedPorts"]));
-    if !env.contains("A=mine") {
-        env.insert("A=2".to_owned());
-    }
-    env.insert("B=2".to_owned());
-    // What was set to the old image's own value counts as its default.
-    labels.remove("version=1");
-    labels.insert("version=2".to_owned());
-    ports.insert("81/tcp={}".to_owned());
-    if set["HostConfig"].get("PortBindings").is_some() {
-        ports.insert("80/tcp={}".to_owned());
-    }
-    let mut found = texts(&after["Config"]["Env"]);
-    found.retain(|variable| !variable.starts_with("PATH="));
-    assert_eq!(found, env, "{name}");
-    assert_eq!(texts(&after["Config"]["Labels"]), labels, "{name}");
-    let mut found = texts(&after["Config"]["ExposedPorts"]);
-    // A published port is exposed, whoever has said so.
-    found.retain(|port| port != "80/tcp={}");
-    ports.remove("80/tcp={}");
-    assert_eq!(found, ports, "{name}");
-    let command = set.get("Cmd").cloned().unwrap_or(json!(["sleep", "1000002"]));
-    assert_eq!(after["Config"]["Cmd"], command, "{name}");
 }
 
 // DM9, DM10

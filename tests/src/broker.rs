@@ -5,17 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpStream;
 
 use crate::certificates::Certificates;
 use crate::port;
 use crate::process::{self, Launch, Process, Seat};
-use crate::wait::until;
 
 mod accounts;
 mod tap;
@@ -187,13 +184,7 @@ impl Broker {
         self.process.start(&launch)?;
         let ports = [Some(self.port), self.tls_port, self.websocket_port];
         for port in ports.into_iter().flatten() {
-            until("the broker to listen", DEADLINE, async || {
-                if let Err(ended) = self.process.check_running() {
-                    return Ok(Err(ended));
-                }
-                TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(|_| Ok(()))
-            })
-            .await??;
+            self.process.listens("the broker", port, DEADLINE).await?;
         }
         Ok(())
     }

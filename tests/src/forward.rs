@@ -3,17 +3,14 @@
 //! was reached through them.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::net::TcpStream;
 
 use crate::port;
 use crate::process::{self, Launch, Process, Seat};
-use crate::wait::until;
 
 /// Where all connections of a proxy come from.
 pub const FROM: &str = "127.0.0.3";
@@ -87,13 +84,7 @@ impl Forward {
             .env("PATH", process::SYSTEM_PATH)
             .owns(&self.directory);
         self.process.start(&launch)?;
-        until("the proxy to listen", DEADLINE, async || {
-            if let Err(ended) = self.process.check_running() {
-                return Ok(Err(ended));
-            }
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.map(|_| Ok(()))
-        })
-        .await?
+        self.process.listens("the proxy", self.port, DEADLINE).await
     }
 
     /// SIGKILL, and waits for the end: every connection through it is cut.

@@ -2,17 +2,14 @@
 //! that we hand out: `deploy/nginx/mqtt.conf`.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::net::TcpStream;
 
 use crate::certificates::Certificates;
 use crate::port;
 use crate::process::{self, Launch, Process, Seat};
-use crate::wait::until;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// What the handed-out configuration has, and a test has another for.
@@ -59,13 +56,7 @@ impl Front {
             .env("PATH", process::SYSTEM_PATH)
             .owns(&front.directory);
         front.process.start(&launch)?;
-        until("the web server to listen", DEADLINE, async || {
-            if let Err(ended) = front.process.check_running() {
-                return Ok(Err(ended));
-            }
-            TcpStream::connect((Ipv4Addr::LOCALHOST, front.port)).await.map(|_| Ok(()))
-        })
-        .await??;
+        front.process.listens("the web server", front.port, DEADLINE).await?;
         Ok(front)
     }
 

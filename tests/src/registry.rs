@@ -2,7 +2,6 @@
 //! images that an engine pulls. Docker speaks HTTP with registries on loopback, Podman where it is told so.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,12 +10,10 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::TryStreamExt;
 use serde_json::json;
-use tokio::net::TcpStream;
 
 use crate::engine::Engine;
 use crate::port;
 use crate::process::{self, Launch, Process, Seat};
-use crate::wait::until;
 
 /// Who may use a registry that asks.
 pub const USER: &str = "test";
@@ -98,13 +95,7 @@ impl Registry {
             .env("OTEL_TRACES_EXPORTER", "none")
             .owns(&self.directory);
         self.process.start(&launch)?;
-        until("the registry to listen", DEADLINE, async || {
-            if let Err(ended) = self.process.check_running() {
-                return Ok(Err(ended));
-            }
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.map(|_| Ok(()))
-        })
-        .await?
+        self.process.listens("the registry", self.port, DEADLINE).await
     }
 
     /// Pushes an image that the engine has, as `name` (`web:1`); its whole name in this registry.

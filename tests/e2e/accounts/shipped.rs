@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use radar_tests::certificates::Certificates;
 use radar_tests::port;
 use radar_tests::process::{self, Launch, Process, Seat};
-use radar_tests::wait::until;
-use tokio::net::TcpStream;
 
 use crate::world::{self, DEADLINE, Program};
 
@@ -112,13 +109,7 @@ impl Shipped {
             .owns(&self.directory);
         self.seat.start(&launch)?;
         for port in [self.port, self.tls_port] {
-            until("the broker to listen", DEADLINE, async || {
-                if let Err(ended) = self.seat.check_running() {
-                    return Ok(Err(ended));
-                }
-                TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(|_| Ok(()))
-            })
-            .await??;
+            self.seat.listens("the broker", port, DEADLINE).await?;
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::net::TcpStream;
 
 use super::{Launch, Process};
+use crate::wait::until;
 
 /// The place of a process that is stopped, killed and started again on the same data.
 #[derive(Debug, Default)]
@@ -45,6 +48,17 @@ impl Seat {
     /// Fails with the last lines of a process that has ended.
     pub fn check_running(&self) -> Result<()> {
         self.ask(Process::check_running).context("it was never started")?
+    }
+
+    /// Waits until it listens on this loopback port; what it is goes into the error.
+    pub async fn listens(&self, what: &str, port: u16, deadline: Duration) -> Result<()> {
+        until(&format!("{what} to listen"), deadline, async || {
+            if let Err(ended) = self.check_running() {
+                return Ok(Err(ended));
+            }
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(|_| Ok(()))
+        })
+        .await?
     }
 
     async fn end(&self, signal: impl FnOnce(&Process), deadline: Duration) -> Result<()> {
