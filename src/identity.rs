@@ -158,17 +158,5 @@ fn make(host: &str, suffix: Option<String>) -> Result<AgentId, IdentityError> {
     format!("{name}-{suffix}").parse().map_err(|_| IdentityError::Kept(PathBuf::from("id")))
 }
 
-/// The container that this program runs in: its id, read off the mounts that the engine makes for it below `root` (`/`,
-/// unless in a test); none outside of a container.
-#[must_use]
-pub fn own_container(root: &Path) -> Option<Box<str>> {
-    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
-    // Docker mounts `…/containers/<id>/hostname`, Podman `…/overlay-containers/<id>/userdata/hostname`.
-    let hostname = mounts.lines().find(|line| line.contains(" /etc/hostname "))?;
-    let source = hostname.split(' ').nth(3)?;
-    let id = source.split('/').find(|part| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-    Some(id.into())
-}
-
 #[cfg(test)]
 mod tests;

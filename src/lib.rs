@@ -3,7 +3,7 @@
 //! Reading order: [`arguments`] says what it can be started for, [`settings`] what can be set. [`agent`] is the core
 //! that decides everything: what is known of the containers ([`agent::inventory`]), which events wait for the
 //! broker ([`agent::outbox`]), what is said of the agent itself. [`shell`] is the event loop around it, with
-//! the disk beneath; [`engine`] talks to Docker or Podman, [`kernel`] reads what the host uses, and [`registries`] who
+//! the disk beneath; [`engine`] talks to Docker or Podman, [`kernel`] reads what the host uses, [`mounts`] in which container the agent runs, and [`registries`] who
 //! it is where images are pulled from. [`release`] fetches new versions of the agent itself, and [`takeover`] replaces
 //! its container.
 
@@ -13,6 +13,7 @@ pub mod engine;
 pub mod health;
 pub mod identity;
 pub mod kernel;
+pub mod mounts;
 pub mod registries;
 pub mod release;
 pub mod settings;

@@ -24,6 +24,7 @@ use crate::engine::{self, AddressError, Engine};
 use crate::health::{self, Listener, Report};
 use crate::identity::{self, IdentityError, Machine};
 use crate::kernel::Kernel;
+use crate::mounts::Mounts;
 use crate::release;
 use crate::settings::Settings;
 
@@ -124,8 +125,9 @@ pub async fn live(settings: Settings, role: Role, shutdown: impl Future<Output =
         identity::settle(settings.agent.agent_id.as_ref(), path, &host, &machine).map_err(RunError::Identity)?;
     let memory = directory.is_none().then(|| MEMORY.to_owned());
     let moved = identity.moved.then(|| moved_text(&identity.id, path));
-    let own = identity::own_container(Path::new("/"));
-    let place = renewing::place(&settings, role, own.as_deref(), path);
+    let mounts = Mounts::read(Path::new("/"));
+    let own = mounts.own_container();
+    let place = renewing::place(&settings, role, &mounts, path);
     let fixed = renewing::warning(&settings, &place);
     let commanded = !settings.agent.agent_command_key.0.is_empty() && directory.is_none();
     let no_commands = commanded.then(|| NO_COMMANDS.to_owned());

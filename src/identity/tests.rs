@@ -121,22 +121,3 @@ fn the_hash_is_the_published_one() {
     // The test vector of FNV-1a with 128 bits.
     assert_eq!(hash(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
 }
-
-// DM20
-#[test]
-fn the_own_container_is_read_off_the_mounts() {
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("proc/self/mountinfo");
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    assert_eq!(own_container(room.path()), None);
-    let id = "4f".repeat(32);
-    for (source, found) in [
-        (format!("/var/lib/docker/containers/{id}/hostname"), true),
-        (format!("/containers/storage/overlay-containers/{id}/userdata/hostname"), true),
-        ("/etc/hostname".to_owned(), false),
-    ] {
-        let line = format!("612 606 8:1 {source} /etc/hostname rw - ext4 /dev/sda rw\n");
-        fs::write(&file, line).unwrap();
-        assert_eq!(own_container(room.path()).as_deref(), found.then_some(&*id), "{source}");
-    }
-}

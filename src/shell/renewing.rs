@@ -2,7 +2,6 @@
 //! the disk of an earlier life's.
 
 use std::future::pending;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::agent::commands::renewal::{Place, Releases};
 use crate::agent::opening::Kept;
 use crate::agent::takeover::TakeOver;
 use crate::agent::trial::Settled;
+use crate::mounts::Mounts;
 use crate::release::{self, Order};
 use crate::settings::Settings;
 use crate::{engine, takeover};
@@ -133,18 +133,17 @@ impl Answer {
 }
 
 /// What there is to replace.
-pub(super) fn place(settings: &Settings, role: Role, own: Option<&str>, directory: Option<&Path>) -> Place {
+pub(super) fn place(settings: &Settings, role: Role, mounts: &Mounts, directory: Option<&Path>) -> Place {
     if role != Role::Program {
         return Place::default();
     }
-    let Some(own) = own else {
+    let Some(own) = mounts.own_container() else {
         if settings.agent.agent_release_key.0.is_empty() {
             return Place::Fixed("AGENT_RELEASE_KEY is not set".into());
         }
         return release::own_program().map_or_else(|why| Place::Fixed(why.into()), Place::Program);
     };
-    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
-    let mounted = directory.is_some_and(|directory| device(directory) != device(Path::new("/")));
+    let mounted = directory.and_then(|path| path.canonicalize().ok()).is_some_and(|path| mounts.outlive(&path));
     match own.parse() {
         Ok(own) if mounted => Place::Container(own),
         Ok(_) => Place::Fixed("DATA_DIR is not on a mount, so what became of it could not be told afterwards".into()),

@@ -8,7 +8,7 @@ use bollard::models::{ContainerInspectResponse, HostConfig, RestartPolicyNameEnu
 use radar_link::jws::{SigningKey, sign};
 use radar_link::time::Clock;
 use radar_tests::broker::{Accounts, Broker, Options, Tap};
-use radar_tests::engine::{Engine, Spec};
+use radar_tests::engine::{Engine, Kind, Spec};
 use radar_tests::process;
 use radar_tests::programs::built;
 use radar_tests::wait::until;
@@ -45,7 +45,11 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Result<Self> {
-        let engine = Engine::start().await?;
+        Self::set_on(Kind::Docker).await
+    }
+
+    async fn set_on(kind: Kind) -> Result<Self> {
+        let engine = Engine::start_as(kind).await?;
         // As `add-agent` makes them: the helper has an account of its own, by the same password.
         let mut accounts = Accounts::default();
         accounts.add_with_password("radar-agent-pi", "secret", "topic readwrite radar/v1/pi/#");
@@ -153,7 +157,18 @@ fn environment(found: &ContainerInspectResponse) -> Vec<String> {
 // DM13
 #[tokio::test]
 async fn an_image_that_works_takes_over_with_all_that_was_set() -> Result<()> {
-    let stage = Stage::set().await?;
+    takes_over(&Stage::set().await?).await
+}
+
+// DM13, E10: both ends on the same Podman.
+#[tokio::test]
+async fn also_on_podman() -> Result<()> {
+    let stage = Stage::set_on(Kind::Podman).await?;
+    stays(&stage).await?;
+    takes_over(&stage).await
+}
+
+async fn takes_over(stage: &Stage) -> Result<()> {
     let session = stage.online(0).await?;
     stage.image("agent:2", PLAIN).await?;
     stage.ask("01-1", "agent:2", 60).await?;
@@ -178,12 +193,15 @@ async fn an_image_that_works_takes_over_with_all_that_was_set() -> Result<()> {
 // DM13
 #[tokio::test]
 async fn an_image_that_starts_and_does_not_connect_goes_and_the_old_agent_tells_why() -> Result<()> {
-    let stage = Stage::set().await?;
+    stays(&Stage::set().await?).await
+}
+
+async fn stays(stage: &Stage) -> Result<()> {
     let session = stage.online(0).await?;
     stage.image("agent:deaf", DEAF).await?;
-    stage.ask("01-1", "agent:deaf", 6).await?;
-    let outcome = stage.end("01-1").await?;
-    assert_eq!(outcome.state, Progress::Failed);
+    stage.ask("01-0", "agent:deaf", 6).await?;
+    let outcome = stage.end("01-0").await?;
+    assert_eq!(outcome.state, Progress::Failed, "{outcome:?}");
     let reason = outcome.reason.unwrap_or_default();
     assert!(reason.starts_with("rolled-back: the new one was not online at the broker within 6 s"), "{reason}");
     let found = stage.only().await?;
