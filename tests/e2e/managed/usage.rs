@@ -6,9 +6,11 @@ use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::StreamExt;
 use radar_link::time::Clock;
 use radar_tests::engine::{Engine, Spec};
+use radar_tests::wait::until;
 use serde_json::Value;
 
 use super::{NOT_FOUND, Stage};
+use crate::world::DEADLINE;
 
 /// The nanoseconds of processor time that a container has had.
 async fn used(engine: &Engine, name: &str) -> Result<u64> {
@@ -35,13 +37,17 @@ pub(super) async fn shown(stage: &Stage) -> Result<()> {
     };
     let busy = stage.container("busy", Spec::shell("while :; do :; done").adjust(third)).await?;
     let idle = stage.container("idle", Spec::default()).await?;
-    let (clock, before) = (Clock::start(), used(&stage.engine, &busy).await?);
-    let sample = stage.radar.json(&["stats", "pi", "--no-stream"]).await?;
-    let after = used(&stage.engine, &busy).await?;
-    let real = (after - before) as f64 / clock.now().mono.as_nanos() as f64 * 100.0;
-
+    // The agent looks for all at once, and may have been looking already when the container began.
+    let (sample, percent, real) = until("its share", DEADLINE, async || {
+        let (clock, before) = (Clock::start(), used(&stage.engine, &busy).await?);
+        let sample = stage.radar.json(&["stats", "pi", "--no-stream"]).await?;
+        let after = used(&stage.engine, &busy).await?;
+        let real = (after - before) as f64 / clock.now().mono.as_nanos() as f64 * 100.0;
+        let percent = of(&sample, &busy)?["cpu_percent"].as_f64().with_context(|| sample.to_string())?;
+        anyhow::Ok((sample, percent, real))
+    })
+    .await?;
     let shown = of(&sample, &busy)?;
-    let percent = shown["cpu_percent"].as_f64().context("its share")?;
     ensure!((percent - real).abs() < 12.0 && percent > 10.0, "{percent} % shown, {real} % used");
     ensure!(shown["memory"].as_u64() > Some(0) && shown["pids"].as_u64() == Some(1), "{shown}");
     let idle = of(&sample, &idle)?;
