@@ -165,8 +165,18 @@ async fn version(program: &Path) -> Result<Box<str>, FetchError> {
     let refused = |why: String| FetchError::Program(why);
     let mut command = Command::new(program);
     command.arg("--version").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| refused(format!("it does not start: {error}")))?;
     let mut left = VERSION;
+    let mut child = loop {
+        match command.spawn() {
+            Ok(child) => break child,
+            // What another thread starts just now has a copy of the file that was written, until it is started.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && !left.is_zero() => {
+                sleep(LOOK).await;
+                left = left.saturating_sub(LOOK);
+            }
+            Err(error) => return Err(refused(format!("it does not start: {error}"))),
+        }
+    };
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,

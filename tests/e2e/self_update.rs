@@ -13,6 +13,7 @@ use radar_tests::broker::{Broker, Options, Tap};
 use radar_tests::certificates::Certificates;
 use radar_tests::forward::{Forward, Kind};
 use radar_tests::port;
+use radar_tests::programs::put;
 use radar_tests::wait::until;
 use radar_wire::codec;
 use radar_wire::command::{Claims, Command, Outcome, Progress};
@@ -347,9 +348,7 @@ async fn whenever_it_is_killed_what_starts_next_works_and_tells_what_became_of_i
         stage.is_clean().await?;
         if renewed {
             stage.agent.stop().await?;
-            fs::remove_file(&stage.target)?;
-            fs::write(&stage.target, &stage.old)?;
-            fs::set_permissions(&stage.target, fs::Permissions::from_mode(0o755))?;
+            put(&stage.target, &stage.old)?;
             stage.agent.start().await?;
             stage.online_again(stage.session()).await?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use radar_tests::process::{self, Launch, Process, Seat};
-use radar_tests::programs::built;
+use radar_tests::programs::{built, put};
 
 pub(crate) mod history;
 pub(crate) mod radar;
@@ -44,7 +44,7 @@ impl Program {
     pub(crate) async fn installed(&mut self) -> Result<PathBuf> {
         let file = self.directory.join("bin").join(self.name);
         std::fs::create_dir_all(self.directory.join("bin")).context("a directory for the program")?;
-        std::fs::copy(built().await?.join(self.name), &file).context("a copy of the program")?;
+        put(&file, std::fs::read(built().await?.join(self.name)).context("the program")?)?;
         self.file = Some(file.clone());
         Ok(file)
     }

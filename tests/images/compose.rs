@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bollard::models::HealthStatusEnum;
 use radar_link::settings::Setting;
 use radar_tests::engine::Engine;
-use radar_tests::programs::built;
+use radar_tests::programs::{self, built};
 use radar_tests::wait::until;
 use radar_tests::{port, process};
 use serde_json::Value;
@@ -125,9 +125,7 @@ impl Site {
         let stat = format!("#!/bin/sh\nexec /usr/bin/stat -c %g {socket}\n");
         fs::create_dir(self.path("bin"))?;
         for (name, text) in [("docker", docker), ("stat", stat)] {
-            let file = self.path("bin").join(name);
-            fs::write(&file, text)?;
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+            programs::put(&self.path("bin").join(name), text)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use radar_tests::disk::Disk;
-use radar_tests::programs::built;
+use radar_tests::programs::{built, put};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -252,7 +252,7 @@ async fn what_is_signed_and_still_wrong_is_not_installed() -> Result<()> {
     let theirs = scene.new_key("theirs.key").await?;
     let script = fs::read(scene.site.files().join("install"))?;
     scene.sign(VERSION, &theirs).await?;
-    fs::write(scene.site.files().join("install"), script)?;
+    put(&scene.site.files().join("install"), script)?;
     scene.refuses("another key", &tools, &[], "the signature of SHA256SUMS is not that of ed25519:").await?;
     // What does not run here, and what is another version than it is called.
     for (body, reason) in [
@@ -307,7 +307,7 @@ async fn a_machine_that_cannot_verify_installs_nothing() -> Result<()> {
         scene.refuses(what, &tools, arguments, reason).await?;
     }
     // The script as it is in the repository trusts nobody.
-    fs::copy(file("deploy/install"), scene.site.files().join("install"))?;
+    put(&scene.site.files().join("install"), fs::read(file("deploy/install"))?)?;
     scene.refuses("not of a release", &machine("curl")?, &[], "--from is missing").await?;
     let from = scene.site.address();
     let arguments = ["--from", &from, "--version", VERSION];

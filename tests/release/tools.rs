@@ -1,10 +1,11 @@
 //! A machine as its scripts see it: a directory with the programs that it has, and nothing else in the PATH.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use radar_tests::programs::put;
 use tempfile::TempDir;
 
 /// What every Debian has.
@@ -52,9 +53,7 @@ impl Tools {
     /// With a script in place of one of them.
     pub(crate) fn script(self, name: &str, body: &str) -> Result<Self> {
         let path = self.0.path().join(name);
-        let _ = fs::remove_file(&path);
-        fs::write(&path, format!("#!/bin/sh\n{body}\n"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        put(&path, format!("#!/bin/sh\n{body}\n"))?;
         Ok(self)
     }
 

@@ -1,7 +1,9 @@
 //! Our two programs, built as a user would build them. How they are set and started belongs to whoever tests
 //! them.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -36,4 +38,15 @@ pub fn by_hand(program: impl AsRef<std::ffi::OsStr>) -> Command {
         }
     }
     command
+}
+
+/// Writes a file that is to be executed, in place of what is there. Another process writes it: while a test beside this
+/// one starts a program, that holds a copy of what this process has open, and such a file would be busy.
+pub fn put(file: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let mut writing = std::process::Command::new("sh");
+    writing.args(["-c", r#"rm -f "$1" && cat >"$1" && chmod 755 "$1""#, "put"]).arg(file).stdin(Stdio::piped());
+    let mut writing = writing.spawn().context("sh")?;
+    writing.stdin.take().context("its input")?.write_all(bytes.as_ref()).context("a program")?;
+    ensure!(writing.wait()?.success(), "{} is not written", file.display());
+    Ok(())
 }

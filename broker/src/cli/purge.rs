@@ -13,6 +13,7 @@ use radar_wire::status::{Presence, Reason, Status};
 use radar_wire::topic::{AgentId, Channel};
 
 use crate::instance::is_running;
+use crate::relay::Standing;
 use crate::settings::Settings;
 use crate::store::rows::{AgentRow, Write};
 use crate::store::{Reader, Store, UpstreamState};
@@ -71,8 +72,9 @@ pub(super) async fn purge(
     } else {
         writeln!(out, "{agent}: there was nothing of it in {}", database.display())?;
     }
-    if let Some(UpstreamState { server, upstream, told_offline, .. }) = account {
-        let shown = if told_offline { "" } else { ", shown as it was last," };
+    if let Some(account) = account {
+        let shown = if is_untold(&account) { ", shown as it was last," } else { "" };
+        let UpstreamState { server, upstream, .. } = account;
         writeln!(
             out,
             "{agent}: the server {server} keeps it as agent {upstream}{shown}; delete it there, on the server's own page"
@@ -86,11 +88,16 @@ fn account_of(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<Upstrea
     Ok(reader.upstreams()?.into_iter().rfind(|account| account.agent == *agent))
 }
 
+/// Whether the server may show it as online.
+fn is_untold(account: &UpstreamState) -> bool {
+    account.standing == Standing::Enrolled.as_str() && !account.told_offline
+}
+
 /// Waits a while until the running bridge has told the server that the agent is gone, since nobody tells it later; the
 /// account as it is then.
 async fn told(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
     let seen = async {
-        while account_of(reader, agent)?.is_some_and(|account| !account.told_offline) {
+        while account_of(reader, agent)?.as_ref().is_some_and(is_untold) {
             tokio::time::sleep(LOOK).await;
         }
         anyhow::Ok(())

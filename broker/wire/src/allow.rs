@@ -1,4 +1,4 @@
-//! What the words stand for that say what others may do on a host: of `AGENT_ALLOW`, of a status's `allow`, and of the
+//! What the words stand for that say what others may do on a host: of `AGENT_ALLOW`, of a status's `allows`, and of the
 //! labels `radar.allow` and `radar.deny`. Whether something is done is decided by the agent.
 
 /// The groups and what is in them; [`ALL`] is every action there is.

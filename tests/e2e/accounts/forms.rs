@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use radar_tests::programs::put;
 use tokio::process::Command;
 
 use super::shipped::{Shipped, variables};
@@ -42,11 +43,8 @@ async fn a_script_for_docker_starts_it_with_what_was_made() -> Result<()> {
     let (bin, host) = (room.path().join("bin"), room.path().join("host"));
     fs::create_dir(&bin)?;
     // In the engine's place: what it is called with, one argument a line.
-    fs::write(bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n")?;
-    fs::write(bin.join("stat"), "#!/bin/sh\necho 998\n")?;
-    for name in ["docker", "stat"] {
-        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
-    }
+    put(&bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n")?;
+    put(&bin.join("stat"), "#!/bin/sh\necho 998\n")?;
     let script = shipped
         .call(&[
             "add-agent",
