@@ -39,6 +39,9 @@ use crate::registries::Registries;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How long an engine that is taken for gone is read on: what it said before it died may wait to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// An event stream that lived shorter than this is a failure; a longer one is opened anew at once.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
 
@@ -100,6 +103,9 @@ struct Open {
     time: Option<i64>,
     /// What is denied.
     denied: Vec<Box<str>>,
+    /// Why the engine is taken for gone, and until when (monotonic) what it has said before is still read: a dead one
+    /// has no memory to read it from.
+    gone: Option<Box<(Duration, String)>>,
 }
 
 impl Open {
@@ -134,6 +140,8 @@ enum Told {
     Event(Box<EventMessage>),
     /// The event stream ended, for this reason.
     Ended(String),
+    /// An engine that is taken for gone has no more to say.
+    Silent,
     Answer(Box<Answer>),
 }
 
@@ -153,6 +161,7 @@ impl Link {
                     None => Told::Ended("the event stream ended".to_owned()),
                 },
                 Some(answer) = open.answers.next() => Told::Answer(Box::new(answer)),
+                () = clock.sleep_until(open.gone.as_ref().map(|gone| gone.0)) => Told::Silent,
             },
         }
     }
@@ -200,6 +209,7 @@ impl Engine {
                     event.inspect(|event| self.position.read(event.time)).map(Notice::Event)
                 }
                 Told::Ended(reason) => self.ended(reason),
+                Told::Silent => self.ended("it is silent".to_owned()),
                 Told::Answer(answer) => self.answered(*answer),
             };
             if let Some(notice) = notice {
@@ -252,7 +262,7 @@ impl Engine {
     /// Opens the event stream anew, for a core that found out that it misses events.
     pub fn reopen(&mut self) {
         // Where events are denied, changes are found by lists only, and nothing is silent.
-        if matches!(&self.link, Link::Open(open) if !open.denies(probe::EVENTS)) {
+        if matches!(&self.link, Link::Open(open) if open.gone.is_none() && !open.denies(probe::EVENTS)) {
             tracing::warn!("the event stream is silent although containers change; it is opened anew");
             self.link = self.opening();
         }
@@ -269,15 +279,19 @@ impl Engine {
         let (since, time) = (self.clock.now().mono, opened.time);
         self.acts.open(docker.clone());
         let denied = opened.facts.unavailable.clone();
-        self.link = Link::Open(Open { docker, events, answers: FuturesUnordered::new(), since, time, denied });
+        let answers = FuturesUnordered::new();
+        self.link = Link::Open(Open { docker, events, answers, since, time, denied, gone: None });
         Notice::Up(Box::new(opened))
     }
 
     /// The event stream ended. A proxy does that at will, and then the engine is still there.
     fn ended(&mut self, reason: String) -> Option<Notice> {
-        let Link::Open(open) = &self.link else {
+        let Link::Open(open) = &mut self.link else {
             return None;
         };
+        if let Some(gone) = open.gone.take() {
+            return self.lost(gone.1);
+        }
         let lived = self.clock.now().mono.saturating_sub(open.since);
         if lived >= LONGEST_WAIT {
             self.pacer.reset();
@@ -303,7 +317,11 @@ impl Engine {
     fn answered(&mut self, answer: Answer) -> Option<Notice> {
         match answer {
             Answer::List { result: Err(Failure::Silence(reason)), .. } => {
-                self.lost(format!("the engine at {}: {reason}", self.address))
+                let (until, address) = (self.clock.now().mono + LAST_WORDS, &self.address);
+                if let Link::Open(open) = &mut self.link {
+                    open.gone.get_or_insert_with(|| Box::new((until, format!("the engine at {address}: {reason}"))));
+                }
+                None
             }
             Answer::List { result: Err(Failure::Denied(reason)), .. } => {
                 self.lost(format!("the list of containers at {}: {reason}; allow GET /containers/json", self.address))
@@ -393,3 +411,6 @@ async fn within<T>(
         Err(_) => Err(Failure::silence()),
     }
 }
+
+#[cfg(test)]
+mod tests;

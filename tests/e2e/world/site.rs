@@ -36,11 +36,12 @@ impl Site {
         Ok(Self { server, bridge, agent })
     }
 
-    /// Starts both, and waits until the bridge has heard of the agent.
+    /// Starts both, and waits until the bridge has heard of the agent and of its engine: what an engine did before it was
+    /// reached for the first time is no news.
     pub(crate) async fn start(&self) -> Result<()> {
         self.bridge.start().await?;
         self.agent.start().await?;
-        self.bridge.wait_log("pi online").await
+        self.bridge.wait_agent("pi", "its engine", |line| line["engine"]["answers"] == true).await.map(drop)
     }
 
     /// Waits until the history has every event of these containers, once, in order and without a gap, and the server
