@@ -140,8 +140,6 @@ enum Told {
     Event(Box<EventMessage>),
     /// The event stream ended, for this reason.
     Ended(String),
-    /// An engine that is taken for gone has no more to say.
-    Silent,
     Answer(Box<Answer>),
 }
 
@@ -161,7 +159,9 @@ impl Link {
                     None => Told::Ended("the event stream ended".to_owned()),
                 },
                 Some(answer) = open.answers.next() => Told::Answer(Box::new(answer)),
-                () = clock.sleep_until(open.gone.as_ref().map(|gone| gone.0)) => Told::Silent,
+                () = clock.sleep_until(open.gone.as_ref().map(|gone| gone.0)) => {
+                    Told::Ended("the engine has no more to say".to_owned())
+                }
             },
         }
     }
@@ -209,7 +209,6 @@ impl Engine {
                     event.inspect(|event| self.position.read(event.time)).map(Notice::Event)
                 }
                 Told::Ended(reason) => self.ended(reason),
-                Told::Silent => self.ended("it is silent".to_owned()),
                 Told::Answer(answer) => self.answered(*answer),
             };
             if let Some(notice) = notice {

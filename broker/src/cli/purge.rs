@@ -73,7 +73,7 @@ pub(super) async fn purge(
         writeln!(out, "{agent}: there was nothing of it in {}", database.display())?;
     }
     if let Some(account) = account {
-        let shown = if is_untold(&account) { ", shown as it was last," } else { "" };
+        let shown = if is_untold(&account) { ", shown as it was last" } else { "" };
         let UpstreamState { server, upstream, .. } = account;
         writeln!(
             out,

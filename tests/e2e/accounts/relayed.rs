@@ -57,6 +57,10 @@ async fn what_was_added_for_the_server_appears_there_and_its_removal_says_what_s
     assert_eq!(server.view(&id).map(|view| view.status).as_deref(), Some("offline"));
     assert_eq!(server.wedged(), None);
     shown(&server, "kitchen", "online").await?;
+    // A server that cannot be told keeps what it has, and that is said.
+    server.stop().await?;
+    let said = shipped.call(&["remove-agent", "kitchen"]).await?;
+    ensure!(said.contains(", shown as it was last; delete it there"), "{said}");
     let logs = [&shipped.bridge, &by_login, &by_token].map(crate::world::Program::log).concat();
     ensure!(!logs.contains(&token), "a token in a log");
     Ok(())

@@ -57,31 +57,13 @@ fn kept(history: &[Line], observed: &[EngineEvent]) -> Vec<Key> {
 
 /// Waits until the bridge has every observed event, once and in order, and nothing that was not observed.
 pub(crate) async fn wait_complete(bridge: &Program, agent: &str, observed: &[EngineEvent]) -> Result<Vec<Line>> {
-    wait_complete_around(bridge, agent, observed, &[]).await
-}
-
-/// The same for an engine that was ended in these times, which cuts off one of its readers before the other: the last
-/// that was observed then the agent may not have heard.
-pub(crate) async fn wait_complete_around(
-    bridge: &Program,
-    agent: &str,
-    observed: &[EngineEvent],
-    endings: &[RangeInclusive<i64>],
-) -> Result<Vec<Line>> {
-    let mut all = expected(observed);
-    all.sort();
-    let what = format!("all {} events in the history of {agent}", all.len());
+    let mut expected = expected(observed);
+    expected.sort();
+    let what = format!("all {} events in the history of {agent}", expected.len());
     until(&what, 2 * DEADLINE, async || {
         let history = history(bridge, agent).await?;
-        let found = kept(&history, observed);
-        let audible = |key: &&Key| {
-            let ending = endings.iter().find(|ending| ending.contains(&key.0));
-            // What came before anything that was heard was to be heard too.
-            ending.is_none_or(|ending| found.iter().any(|later| ending.contains(&later.0) && later.0 >= key.0))
-        };
-        let expected: Vec<Key> = all.iter().filter(audible).cloned().collect();
-        let compared =
-            compare(&expected, &found).with_context(|| format!("numbers that are missing: {:?}", holes(&history)));
+        let compared = compare(&expected, &kept(&history, observed))
+            .with_context(|| format!("numbers that are missing: {:?}", holes(&history)));
         if compared.is_err() {
             // Reading it all is work that the programs under test should not have to wait for.
             tokio::time::sleep(POLL).await;
