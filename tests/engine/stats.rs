@@ -140,8 +140,16 @@ async fn figures_are_those_of_dockers_command_line() -> Result<()> {
     let (from, to) = (before.read.context("a time")?, after.read.context("a time")?);
     assert!((utc::nanoseconds(&from)..=utc::nanoseconds(&to)).contains(&usage.time), "{usage:?}");
 
-    if let Some(shown) = command_line(&engine, id)? {
+    // What the kernel itself keeps in memory may change at any moment: it is compared where it stood still.
+    let compared = until("figures that stand still", DEADLINE, async || {
+        let before = one(&mut actor, id).await?.usage;
+        let shown = command_line(&engine, id)?;
         let own = one(&mut actor, id).await?.usage;
+        ensure!(figures(&before)[1..] == figures(&own)[1..], "{before:?}, then {own:?}");
+        Ok::<_, anyhow::Error>(shown.map(|shown| (shown, own)))
+    })
+    .await?;
+    if let Some((shown, own)) = compared {
         let pair = |name: &str| -> Result<(f64, f64)> {
             let text = shown[name].as_str().context("a text")?;
             let (one, other) = text.split_once(" / ").with_context(|| text.to_owned())?;

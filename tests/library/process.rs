@@ -17,6 +17,15 @@ async fn gone(what: &str, path: &Path) -> Result<()> {
     .await
 }
 
+/// A signal before this would reach a shell that has not set its traps.
+async fn said(process: &Process, line: &str) -> Result<()> {
+    until(line, DEADLINE, async || match process.tail() {
+        tail if tail.lines().any(|said| said == line) => Ok(()),
+        tail => Err(format!("it said {tail:?}")),
+    })
+    .await
+}
+
 #[tokio::test]
 async fn signals_and_exit_codes_are_seen() -> Result<()> {
     let directory = process::directory("library")?;
@@ -28,12 +37,14 @@ async fn signals_and_exit_codes_are_seen() -> Result<()> {
     assert_eq!(quick.tail(), "heard");
     assert!(quick.check_running().is_err());
 
-    let polite = script("trap 'exit 3' TERM; while :; do sleep 0.05; done")?;
+    let polite = script("trap 'exit 3' TERM; echo its trap is set; while :; do sleep 0.05; done")?;
+    said(&polite, "its trap is set").await?;
     assert_eq!(polite.exited(), None);
     polite.terminate();
     assert_eq!(polite.wait_exit(DEADLINE).await?, 3);
 
-    let killed = script("trap '' TERM; while :; do sleep 0.05; done")?;
+    let killed = script("trap '' TERM; echo it is deaf; while :; do sleep 0.05; done")?;
+    said(&killed, "it is deaf").await?;
     killed.kill9();
     assert_eq!(killed.wait_exit(DEADLINE).await?, 128 + 9);
 
@@ -76,10 +87,11 @@ async fn a_stopped_process_stands_still() -> Result<()> {
 async fn dropping_a_process_ends_it_and_removes_its_directory() -> Result<()> {
     let directory = process::directory("library")?;
     let launch = Launch::new("sh", directory.join("log"))
-        .args(["-c", "trap '' TERM; while :; do sleep 0.05; done"])
+        .args(["-c", "trap '' TERM; echo it is deaf; while :; do sleep 0.05; done"])
         .grace(Duration::from_millis(200))
         .owns(&directory);
     let stubborn = Process::start(&launch)?;
+    said(&stubborn, "it is deaf").await?;
     let proc = format!("/proc/{}", stubborn.pid());
     // Also while it is stopped, when it cannot react to SIGTERM.
     stubborn.stop();
