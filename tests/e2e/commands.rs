@@ -148,7 +148,7 @@ async fn what_the_bridge_did_not_just_sign_for_this_agent_is_not_done() -> Resul
     let stage = Stage::set("all").await?;
     let name = stage.container("replayed", Spec::default()).await?;
     let observer = Observer::start(&stage.engine);
-    let restarts = || observer.events().iter().filter(|event| event.kind() == "restart").count();
+    let restarts = || observer.events().iter().filter(|event| event.name == name && event.kind() == "restart").count();
     assert_eq!(stage.ask(&["restart", &name, "--timeout", "0"]).await?.0, SUCCEEDED);
     let signed = stage.tap.seen().first().context("the command on the wire")?.payload.clone();
     let mut changed = signed.clone();

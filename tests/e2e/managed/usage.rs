@@ -37,18 +37,19 @@ pub(super) async fn shown(stage: &Stage) -> Result<()> {
     };
     let busy = stage.container("busy", Spec::shell("while :; do :; done").adjust(third)).await?;
     let idle = stage.container("idle", Spec::default()).await?;
-    // The agent looks for all at once, and may have been looking already when the container began.
-    let (sample, percent, real) = until("its share", DEADLINE, async || {
+    // The agent looks for all at once, may have been looking already when the container began, and looks at a part of
+    // the time between the two figures of the engine. On a machine with much to do, the share changes meanwhile.
+    let (sample, percent) = until("its share", DEADLINE, async || {
         let (clock, before) = (Clock::start(), used(&stage.engine, &busy).await?);
         let sample = stage.radar.json(&["stats", "pi", "--no-stream"]).await?;
         let after = used(&stage.engine, &busy).await?;
         let real = (after - before) as f64 / clock.now().mono.as_nanos() as f64 * 100.0;
         let percent = of(&sample, &busy)?["cpu_percent"].as_f64().with_context(|| sample.to_string())?;
-        anyhow::Ok((sample, percent, real))
+        ensure!((percent - real).abs() < 12.0 && percent > 10.0, "{percent} % shown, {real} % used");
+        Ok((sample, percent))
     })
     .await?;
     let shown = of(&sample, &busy)?;
-    ensure!((percent - real).abs() < 12.0 && percent > 10.0, "{percent} % shown, {real} % used");
     ensure!(shown["memory"].as_u64() > Some(0) && shown["pids"].as_u64() == Some(1), "{shown}");
     let idle = of(&sample, &idle)?;
     ensure!(idle["cpu_percent"].as_f64() < Some(5.0), "{idle}");
