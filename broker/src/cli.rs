@@ -138,7 +138,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
     };
     let mut out = BufWriter::new(io::stdout().lock());
     let now = Clock::start().now().wall;
-    let result = match arguments.command.unwrap_or(Command::Run) {
+    let command = arguments.command.unwrap_or(Command::Run);
+    let only_shows = command.only_shows();
+    let result = match command {
         Command::Run => return run(settings),
         Command::Agents { json } => {
             note_age(&settings);
@@ -174,7 +176,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: impl Fn(&str) ->
     });
     match result {
         Ok(code) => ExitCode::from(code),
+        // The reader has seen enough.
+        Err(error) if only_shows && is_closed(&error) => ExitCode::from(DONE),
         Err(error) => ExitCode::from(complain(&error)),
+    }
+}
+
+impl Command {
+    /// Whether it can be asked again for the same: then what nobody reads is no loss.
+    fn only_shows(&self) -> bool {
+        matches!(
+            self,
+            Self::Agents { .. }
+                | Self::Events { .. }
+                | Self::Audit { .. }
+                | Self::Health
+                | Self::Key
+                | Self::ApiKey { action: api_key::Action::List { .. } }
+        )
     }
 }
 
@@ -225,11 +244,8 @@ fn note_age(settings: &Settings) {
     }
 }
 
-/// Prints a failure, unless it is only that nobody reads on.
+/// Prints a failure.
 fn complain(error: &anyhow::Error) -> u8 {
-    if is_closed(error) {
-        return DONE;
-    }
     let _ = writeln!(io::stderr(), "radar-bridge: {error:#}");
     code(error)
 }

@@ -79,6 +79,27 @@ async fn from_nothing_to_an_agent_that_is_online_and_out_again() -> Result<()> {
 
 // E8
 #[tokio::test]
+async fn a_secret_that_nobody_was_told_is_no_success() -> Result<()> {
+    let shipped = Shipped::start().await?;
+    let (reader, gone) = std::io::pipe()?;
+    drop(reader);
+    for (words, advice) in [
+        (&["add-agent", "pi"][..], "run it again with --rotate --id pi"),
+        (&["api-key", "create", "--name", "Ann"], "revoke it"),
+    ] {
+        let mut command = shipped.bridge.command(words).await?;
+        let told = command.stdout(gone.try_clone()?).stderr(std::process::Stdio::piped());
+        let output = told.spawn()?.wait_with_output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1) && said.contains(advice), "{words:?}: {output:?}");
+    }
+    let mut shown = shipped.bridge.command(&["api-key", "list"]).await?;
+    ensure!(shown.stdout(gone).status().await?.success(), "what can be asked for again is no loss");
+    Ok(())
+}
+
+// E8
+#[tokio::test]
 async fn an_account_reaches_its_own_topics_and_nothing_else() -> Result<()> {
     let shipped = Shipped::start().await?;
     let (pi, attic) = (shipped.add(&["pi"]).await?, shipped.add(&["attic"]).await?);

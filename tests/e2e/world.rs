@@ -104,9 +104,15 @@ impl Program {
 
     /// Runs it with arguments and its settings, until it ends, and returns what it printed.
     pub(crate) async fn call(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let output = self.command(arguments).await?.output();
+        tokio::time::timeout(DEADLINE, output).await.context("it did not end")?.context("it did not start")
+    }
+
+    /// The program with these arguments and its settings, not started.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Result<tokio::process::Command> {
         let mut command = tokio::process::Command::new(built().await?.join(self.name));
         command.args(arguments).envs(self.settings.iter().map(|(key, value)| (key, value)));
-        tokio::time::timeout(DEADLINE, command.output()).await.context("it did not end")?.context("it did not start")
+        Ok(command)
     }
 
     /// What `agents --json` says.

@@ -4,12 +4,16 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+const ROOT: u32 = 0;
 
 /// Replaces `path` with `bytes`: a temporary file beside it (`.<name>.new`) gets the bytes and
 /// the `mode`, is synced and renamed over it, and the directory is synced. After a crash the
 /// file holds either the old content or the new, never a part. One writer per path at a time.
+/// What root writes belongs to the directory's owner, so that a service can read what was written
+/// for it.
 ///
 /// # Errors
 /// Whatever the file system says; the text names the path.
@@ -45,6 +49,10 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     // The mode of `open` counts for a new file only, and is cut by the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
+    let (owner, place) = (file.metadata()?.uid(), fs::metadata(directory(path))?);
+    if owner == ROOT && place.uid() != ROOT {
+        fchown(&file, Some(place.uid()), Some(place.gid()))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -87,6 +95,25 @@ mod tests {
         assert_eq!(read_if_there(&path).unwrap().unwrap(), b"new");
         assert_eq!(mode_of(&path), 0o600);
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
+    }
+
+    // RR3
+    #[test]
+    fn what_root_writes_belongs_to_whom_the_directory_belongs() {
+        let room = tempfile::tempdir().unwrap();
+        let service = room.path().join("service");
+        fs::create_dir(&service).unwrap();
+        let someone = 65_532;
+        if fs::metadata(&service).unwrap().uid() == ROOT {
+            std::os::unix::fs::chown(&service, Some(someone), Some(someone)).unwrap();
+        }
+        let path = service.join("secrets");
+        for bytes in [b"one", b"two"] {
+            write_atomic(&path, bytes, 0o600).unwrap();
+            let (file, place) = (fs::metadata(&path).unwrap(), fs::metadata(&service).unwrap());
+            assert_eq!((file.uid(), file.gid()), (place.uid(), place.gid()));
+        }
+        assert_eq!(mode_of(&path), 0o600);
     }
 
     #[test]

@@ -5,9 +5,17 @@ use std::fmt::Write as _;
 use super::access::Access;
 use super::hash::Hashed;
 
+/// A name that the password file cannot hold.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` cannot be in a password file, where a name ends at the first colon: take another MQTT_TOPIC_PREFIX")]
+pub(crate) struct ColonError(String);
+
 /// The line of the password file.
-pub(crate) fn password_line(account: &str, password: &Hashed) -> String {
-    format!("{account}:{}\n", password.line())
+pub(crate) fn password_line(account: &str, password: &Hashed) -> Result<String, ColonError> {
+    match account.contains(':') {
+        true => Err(ColonError(account.to_owned())),
+        false => Ok(format!("{account}:{}\n", password.line())),
+    }
 }
 
 /// The lines of the ACL file. They stand below a `user` line and end with an empty one, so that they can be put at the

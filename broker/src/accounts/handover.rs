@@ -106,26 +106,25 @@ impl Handover {
     /// A script that puts the files in their place on the host and starts the container. What is secret is in a file, so
     /// that neither the list of processes nor the engine's command line shows it.
     pub(crate) fn run(&self) -> String {
-        let mut text = format!(
-            "#!/bin/sh\n# radar-agent on {}: run this on the host, as root. It holds a password.\nset -eu\n\
-             dir=${{RADAR_DIR:-/etc/radar-agent}}\nmkdir -p \"$dir\"\n\
-             (umask 077 && cat >\"$dir/agent.env\") <<'END'\n{}END\n",
-            self.id,
-            self.env(),
-        );
+        let mut text =
+            format!("#!/bin/sh\n# radar-agent on {}: run this on the host, as root. It holds a password.\n", self.id);
+        let _ = write!(text, "set -eu\nimage='{}'\n{LOOK}", self.image);
+        let _ = write!(text, "(umask 077 && cat >\"$dir/agent.env\") <<'END'\n{}END\n", self.env());
+        text.push_str("chmod 600 \"$dir/agent.env\"\n");
         if let Some(ca) = &self.ca {
             let _ = write!(text, "cat >\"$dir/ca.pem\" <<'END'\n{}\nEND\n", ca.trim_end());
+            text.push_str("chmod 644 \"$dir/ca.pem\"\n");
         }
-        text.push_str("docker run --detach --name radar-agent --restart unless-stopped \\\n");
+        text.push_str("\"$engine\" run --detach --name radar-agent --restart unless-stopped \\\n");
         text.push_str("  --env-file \"$dir/agent.env\" \\\n");
         if self.ca.is_some() {
             let _ = writeln!(text, "  --volume \"$dir/ca.pem:{CA}:ro\" \\");
         }
         let _ = writeln!(text, "  --volume radar-agent:/var/lib/radar-agent \\");
-        let _ = writeln!(text, "  --volume {SOCKET}:{SOCKET} --group-add \"$(stat -c %g {SOCKET})\" \\");
+        let _ = writeln!(text, "  --volume \"$socket:{SOCKET}\" --group-add \"$(stat -Lc %g \"$socket\")\" \\");
         text.push_str("  --read-only --cap-drop ALL --security-opt no-new-privileges \\\n");
         text.push_str("  --log-opt max-size=1m --log-opt max-file=3 \\\n");
-        let _ = writeln!(text, "  '{}'", self.image);
+        text.push_str("  \"$image\"\n");
         text
     }
 
@@ -161,6 +160,29 @@ impl Handover {
         text
     }
 }
+
+/// The script's look at its host, before it changes anything there.
+const LOOK: &str = r#"fail() {
+    echo "$0: $*" >&2
+    exit 1
+}
+if command -v docker >/dev/null; then
+    engine=docker socket=${DOCKER_SOCKET:-/var/run/docker.sock}
+elif command -v podman >/dev/null; then
+    engine=podman socket=${DOCKER_SOCKET:-/run/podman/podman.sock}
+else
+    fail "neither docker nor podman is installed here"
+fi
+[ -S "$socket" ] || fail "$socket is no socket: start the engine (Podman: systemctl enable --now podman.socket), or say with DOCKER_SOCKET where it is"
+if "$engine" container inspect radar-agent >/dev/null 2>&1; then
+    fail "there is a container radar-agent already. To replace it: $engine rm --force radar-agent (its volume stays), then this again"
+fi
+"$engine" image inspect "$image" >/dev/null 2>&1 || "$engine" pull "$image" >&2 ||
+    fail "the image $image is not here and cannot be pulled. Bring it ($engine save $image | ssh THIS-HOST $engine load), or name another one at the top of this script"
+dir=${RADAR_DIR:-/etc/radar-agent}
+mkdir -p "$dir"
+chmod 755 "$dir"
+"#;
 
 /// How the agent's container is held: what it may, what it may use, and how long its log may be.
 const TIGHT: &str = "    \
@@ -237,9 +259,10 @@ AGENT_ALLOW=observe,operate
     #[test]
     fn a_script_for_docker_holds_the_certificate_and_hides_the_password() {
         let text = handover().run();
-        let (files, command) = text.split_once("docker run ").unwrap();
+        let (files, command) = text.split_once("\"$engine\" run ").unwrap();
         assert!(files.contains("-----END CERTIFICATE-----\nEND\n") && files.contains("MQTT_PASSWORD=00ff\n"), "{text}");
-        assert!(!command.contains("00ff") && command.contains("ca.pem:ro") && command.ends_with("'radar-agent:1.2'\n"));
+        assert!(!command.contains("00ff") && command.contains("ca.pem:ro") && command.ends_with("\"$image\"\n"));
+        assert!(files.contains("\nimage='radar-agent:1.2'\n"), "{files}");
         let plain = Handover { ca: None, ..handover() }.run();
         assert!(!plain.contains("ca.pem"), "{plain}");
     }

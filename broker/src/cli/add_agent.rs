@@ -184,12 +184,23 @@ fn handover(settings: &Settings, arguments: &Arguments) -> anyhow::Result<Handov
     })
 }
 
-/// Certificates, and no key: a file with both is the broker's own, not one to hand out.
+/// Certificates, and no key: a file with both is the broker's own, not one to hand out. What else stands in the file
+/// stays here.
 fn certificates(file: &Path) -> anyhow::Result<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     anyhow::ensure!(!text.contains("PRIVATE KEY"), "{} holds a private key, which no host may have", file.display());
-    anyhow::ensure!(text.contains("-----BEGIN CERTIFICATE-----"), "{} holds no certificate in PEM", file.display());
-    Ok(text)
+    let mut found = String::new();
+    for part in text.split(BEGIN).skip(1) {
+        let body = part.split_once(END).map(|(body, _)| body.trim());
+        let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(c);
+        let body = body.filter(|body| !body.is_empty() && body.chars().all(is_base64));
+        let body = body.with_context(|| format!("{} holds a certificate that is damaged", file.display()))?;
+        found += &format!("{BEGIN}\n{}\n{END}\n", body.replace('\r', ""));
+    }
+    anyhow::ensure!(!found.is_empty(), "{} holds no certificate in PEM", file.display());
+    Ok(found)
 }
 
 /// Makes the account and its role. Killed in the middle, it is finished by `--rotate`.
@@ -241,7 +252,7 @@ fn files(format: Format, handover: &Handover) -> anyhow::Result<Vec<(&'static st
             let accounts = [handover.account.clone(), handover.prefix.take_over_client_id(&handover.id)];
             let (mut passwords, mut acl) = (String::new(), String::new());
             for account in &accounts {
-                passwords += &acl_file::password_line(account, &hash(&handover.password)?);
+                passwords += &acl_file::password_line(account, &hash(&handover.password)?)?;
                 acl += &acl_file::rules(account, &access);
             }
             vec![("passwords", passwords), ("acl", acl), ("agent.env", handover.env())]
@@ -338,6 +349,16 @@ mod tests {
     }
 
     // E8
+    #[test]
+    fn of_a_certificates_file_the_certificates_alone_are_handed_on() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("ca.pem");
+        let one = "-----BEGIN CERTIFICATE-----\nAA==\nBB==\n-----END CERTIFICATE-----\n";
+        fs::write(&file, format!("Subject: a\nEND\nreboot\n{}and\n{one}END\n", one.replace('\n', "\r\n"))).unwrap();
+        assert_eq!(certificates(&file).unwrap(), [one, one].concat());
+    }
+
+    // E8
     #[tokio::test]
     async fn what_cannot_be_is_refused_before_anything_is_made() {
         let room = tempfile::tempdir().unwrap();
@@ -345,6 +366,7 @@ mod tests {
             fs::write(room.path().join(name), text).unwrap();
             room.path().join(name).display().to_string()
         };
+        let odd = file("odd.pem", "-----BEGIN CERTIFICATE-----\nAA==\nEND\nreboot #\n-----END CERTIFICATE-----\n");
         let (key, none) = (file("key.pem", "-----BEGIN PRIVATE KEY-----"), file("none.pem", "hello"));
         let full = room.path().display().to_string();
         file("agent.env", "mine");
@@ -357,6 +379,7 @@ mod tests {
             (&["pi", "--allow", ","], "--allow names nothing"),
             (&["pi", "--ca", &none, "--url", "mqtts://b.example"], "holds no certificate"),
             (&["pi", "--ca", &key, "--url", "mqtts://b.example"], "holds a private key"),
+            (&["pi", "--ca", &odd, "--url", "mqtts://b.example"], "holds a certificate that is damaged"),
             (&["pi", "--ca", &none], "of no use for mqtt://localhost:1883"),
             (&["pi", "--server"], "--server needs the server's login"),
             (&["pi", "--id", "a/b"], "is not an agent id"),

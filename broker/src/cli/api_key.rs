@@ -49,7 +49,9 @@ pub(super) fn perform(data_dir: &Path, action: &Action, now: i64, out: &mut impl
             getrandom::fill(&mut secret).context("the system gives no random bytes")?;
             let id = getrandom::u32().context("the system gives no random bytes")?;
             let key = change(data_dir, |keys| Ok(keys.create(name, *scope, (id, secret), now)?))?;
-            writeln!(out, "{}", key.expose())?;
+            writeln!(out, "{}", key.expose())
+                .and_then(|()| out.flush())
+                .with_context(|| format!("nobody was told the key {id:08x} of {}: revoke it", plain(name)))?;
         }
         Action::Revoke { id } => {
             let key = change(data_dir, |keys| Ok(keys.revoke(id)?))?;

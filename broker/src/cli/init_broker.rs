@@ -13,7 +13,7 @@ use radar_link::secret::Secret;
 use crate::accounts::access::Access;
 use crate::accounts::dynsec::{self, Answer, Request};
 use crate::accounts::hash::Hashed;
-use crate::accounts::plugin::Plugin;
+use crate::accounts::plugin::{Plugin, PluginError};
 use crate::accounts::{ADMIN, acl_file, bridge, password};
 use crate::settings::Settings;
 
@@ -86,8 +86,9 @@ pub(super) async fn init(settings: &Settings, arguments: &Arguments, out: &mut i
             write_new(directory, DOCUMENT, &format!("{document:#}\n"))?;
         }
         Format::MosquittoAcl => {
+            let line = acl_file::password_line(&name, &hash(&own)?)?;
             write_new(directory, BRIDGE_PASSWORD, &format!("{}\n", own.expose()))?;
-            write_new(directory, PASSWORDS, &acl_file::password_line(&name, &hash(&own)?))?;
+            write_new(directory, PASSWORDS, &line)?;
             write_new(directory, ACL, &acl_file::rules(&name, &access))?;
         }
     }
@@ -144,8 +145,14 @@ async fn make_in_running(
         Ok(())
     };
     if let Err(error) = made.await {
+        let file = directory.join(BRIDGE_PASSWORD);
+        // Without an answer the account may be there, with this password.
+        if !matches!(error.downcast_ref(), Some(PluginError::Refused { .. }) | None) {
+            let place = file.display();
+            return Err(error.context(format!("the account {name} may be made or not; its password is in {place}")));
+        }
         // A password of nothing; what counts is why.
-        let _ = fs::remove_file(directory.join(BRIDGE_PASSWORD));
+        let _ = fs::remove_file(file);
         return Err(error);
     }
     plugin.close().await;
@@ -257,5 +264,8 @@ mod tests {
         assert!(
             fs::read_to_string(room.path().join(PASSWORDS)).unwrap().starts_with("radar-bridge@radar/site7:$7$101$")
         );
+        let other = room.path().join("other");
+        let error = run(&other, Format::MosquittoAcl, "radar:site7").unwrap_err().to_string();
+        assert!(error.contains("ends at the first colon") && !other.exists(), "{error}");
     }
 }

@@ -42,8 +42,10 @@ async fn a_script_for_docker_starts_it_with_what_was_made() -> Result<()> {
     let room = tempfile::tempdir()?;
     let (bin, host) = (room.path().join("bin"), room.path().join("host"));
     fs::create_dir(&bin)?;
-    // In the engine's place: what it is called with, one argument a line.
-    put(&bin.join("docker"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n")?;
+    // In the engine's place: what it is called with, one argument a line. It has no container, and its image by a file.
+    let engine = "#!/bin/sh\ncase $1 in\nimage) [ -e \"$RADAR_DIR.image\" ] ;;\ncontainer) [ -e \"$RADAR_DIR.there\" ] ;;\n\
+                  pull) exit 1 ;;\nrun) printf '%s\\n' \"$@\" ;;\nesac\n";
+    put(&bin.join("docker"), engine)?;
     put(&bin.join("stat"), "#!/bin/sh\necho 998\n")?;
     let script = shipped
         .call(&[
@@ -62,9 +64,26 @@ async fn a_script_for_docker_starts_it_with_what_was_made() -> Result<()> {
         ])
         .await?;
     fs::write(room.path().join("run.sh"), script)?;
-    let path = format!("{}:/usr/bin:/bin", bin.display());
-    let said =
-        run(Command::new("sh").arg(room.path().join("run.sh")).env("PATH", path).env("RADAR_DIR", &host)).await?;
+    let (path, socket) = (format!("{}:/usr/bin:/bin", bin.display()), room.path().join("engine.sock"));
+    let start = || {
+        let mut command = Command::new("sh");
+        command.arg(room.path().join("run.sh"));
+        command.env("PATH", &path).env("RADAR_DIR", &host).env("DOCKER_SOCKET", &socket);
+        command
+    };
+    // What a host does not have is said before anything is made there.
+    let refused = async || anyhow::Ok(run(&mut start()).await.err().context("it ran")?.to_string());
+    let told = refused().await?;
+    ensure!(told.contains("engine.sock is no socket"), "{told}");
+    let _engine = std::os::unix::net::UnixListener::bind(&socket)?;
+    let told = refused().await?;
+    ensure!(told.contains("the image r:5000/a:1 is not here and cannot be pulled"), "{told}");
+    fs::write(host.with_extension("image"), "")?;
+    fs::write(host.with_extension("there"), "")?;
+    let told = refused().await?;
+    ensure!(told.contains("there is a container radar-agent already") && !host.exists(), "{told}");
+    fs::remove_file(host.with_extension("there"))?;
+    let said = run(&mut start()).await?;
 
     let arguments: Vec<_> = said.lines().collect();
     let place = host.display();
@@ -73,6 +92,7 @@ async fn a_script_for_docker_starts_it_with_what_was_made() -> Result<()> {
         format!("{place}/agent.env"),
         format!("{place}/ca.pem:/etc/radar-agent/ca.pem:ro"),
         "radar-agent:/var/lib/radar-agent".to_owned(),
+        format!("{}:/var/run/docker.sock", socket.display()),
         "998".to_owned(),
         "--read-only".to_owned(),
     ] {
