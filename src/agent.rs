@@ -354,16 +354,16 @@ impl Agent {
             Life::Open { inventory, .. } => inventory.poll_timeout(),
         };
         let stop = match self.stop {
-            Some(Stop::Flushing { until, give_up }) => Some(until.min(give_up)),
-            Some(Stop::Leaving { give_up }) => Some(give_up),
-            _ => None,
+            Some(Stop::Flushing { until, give_up }) => [Some(until), Some(give_up)],
+            Some(Stop::Leaving { give_up }) => [Some(give_up), None],
+            _ => [None; 2],
         };
         let keeping = self.keeping.as_ref().and_then(Keeping::poll_timeout);
         // What is due by now and was not done waits for something else than time.
         let (commands, presence) = (self.commands.poll_timeout(), self.presence.poll_timeout());
         let own = [commands, presence, self.publish_timeout(), self.cursor_timeout()];
-        let own = own.into_iter().flatten().filter(|at| *at > self.now.mono);
-        own.chain(life).chain(stop).chain(keeping).min()
+        let own = own.into_iter().chain(stop).flatten().filter(|at| *at > self.now.mono);
+        own.chain(life).chain(keeping).min()
     }
 
     /// What is to be done next; ask until there is nothing.
@@ -481,20 +481,23 @@ impl Agent {
 
     fn next_of_stop(&mut self) -> Option<Effect> {
         let connected = self.publishing.is_connected();
-        match self.stop? {
+        let unsaid = match self.stop? {
             Stop::Done => return None,
             Stop::Flushing { give_up, .. } | Stop::Leaving { give_up } if connected && self.now.mono < give_up => {
                 return None;
             }
-            Stop::Flushing { .. } | Stop::Leaving { .. } if connected => self.say(Remark::Unsaid),
-            _ => {}
+            Stop::Flushing { .. } | Stop::Leaving { .. } => connected,
+            Stop::Left => false,
+        };
+        if unsaid {
+            self.say(Remark::Unsaid);
         }
         self.stop = Some(Stop::Done);
         if self.config.on_disk {
             let outbox = keeping::everything(&self.outbox);
             self.effects.push_back(Effect::Finish { outbox, stopped: self.snapshot() });
         }
-        self.effects.push_back(Effect::Stopped);
+        self.effects.push_back(Effect::Stopped { unsaid });
         self.effects.pop_front()
     }
 

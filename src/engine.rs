@@ -39,8 +39,10 @@ use crate::registries::Registries;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How long an engine that is taken for gone is read on: what it said before it died may wait to be read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long an engine that is taken for gone is read on at most, until its stream ends or nothing comes for [`QUIET`]:
+/// what it said before it died may wait to be read.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// An event stream that lived shorter than this is a failure; a longer one is opened anew at once.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
@@ -159,7 +161,7 @@ impl Link {
                     None => Told::Ended("the event stream ended".to_owned()),
                 },
                 Some(answer) = open.answers.next() => Told::Answer(Box::new(answer)),
-                () = clock.sleep_until(open.gone.as_ref().map(|gone| gone.0)) => {
+                () = clock.sleep_until(open.gone.as_ref().map(|gone| gone.0.min(clock.now().mono + QUIET))) => {
                     Told::Ended("the engine has no more to say".to_owned())
                 }
             },
@@ -288,12 +290,12 @@ impl Engine {
         let Link::Open(open) = &mut self.link else {
             return None;
         };
-        if let Some(gone) = open.gone.take() {
-            return self.lost(gone.1);
-        }
         let lived = self.clock.now().mono.saturating_sub(open.since);
         if lived >= LONGEST_WAIT {
             self.pacer.reset();
+        }
+        if let Some(gone) = open.gone.take() {
+            return self.lost(gone.1);
         }
         if lived < SHORT_LIFE {
             return self.lost(format!("the engine at {}: {reason}", self.address));

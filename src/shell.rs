@@ -190,7 +190,10 @@ impl Shell {
     /// Until it is asked to stop, or leaves for the trial of a new version.
     async fn run(mut self, mut shutdown: Pin<&mut (impl FusedFuture<Output = ()> + Send)>) -> Option<Note> {
         let mut asked = false;
-        while !self.perform() {
+        let unsaid = loop {
+            if let Some(unsaid) = self.perform() {
+                break unsaid;
+            }
             tokio::select! {
                 biased;
                 () = &mut shutdown => {
@@ -213,8 +216,10 @@ impl Shell {
                     self.take_more();
                 }
             }
-        }
-        if let Err(error) = self.session.disconnect(DISCONNECT).await {
+        };
+        if unsaid {
+            drop(self.session);
+        } else if let Err(error) = self.session.disconnect(DISCONNECT).await {
             tracing::debug!("goodbye: {error}");
         }
         tracing::info!("stopped");
@@ -234,8 +239,8 @@ impl Shell {
         }
     }
 
-    /// Performs what the core asks for. Returns whether the agent has ended.
-    fn perform(&mut self) -> bool {
+    /// Performs what the core asks for; when the agent has ended, whether the broker does not know that.
+    fn perform(&mut self) -> Option<bool> {
         while let Some(effect) = self.agent.next_effect() {
             match effect {
                 Effect::StartEngine { since, read } => {
@@ -309,10 +314,10 @@ impl Shell {
                     tracing::Level::WARN => tracing::warn!("{remark}"),
                     _ => tracing::info!("{remark}"),
                 },
-                Effect::Stopped => return true,
+                Effect::Stopped { unsaid } => return Some(unsaid),
             }
         }
-        false
+        None
     }
 
     fn on_disk(&self, work: impl FnOnce(&Directory) -> io::Result<()>) -> io::Result<()> {

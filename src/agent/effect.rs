@@ -101,6 +101,10 @@ pub enum Effect {
         /// The state at the stop; none when there is none yet.
         stopped: Option<Snapshot>,
     },
-    /// Say goodbye to the broker and end.
-    Stopped,
+    /// End the connection and the agent.
+    Stopped {
+        /// Whether the broker is connected and has not taken the goodbye: then its last will has to tell it, so the
+        /// connection is cut.
+        unsaid: bool,
+    },
 }

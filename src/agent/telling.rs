@@ -11,12 +11,12 @@ use super::{Agent, Effect, Life};
 
 impl Agent {
     pub(super) fn next_of_inventory(&mut self) -> Option<Effect> {
-        if self.stop.is_some() {
-            return None;
-        }
         loop {
             let Life::Open { inventory, .. } = &mut self.life else { return None };
             match inventory.next_effect()? {
+                // What the engine says while the agent stops is told or kept; it is asked for no more.
+                inventory::Effect::List { .. } | inventory::Effect::Inspect { .. } | inventory::Effect::Reopen
+                    if self.stop.is_some() => {}
                 inventory::Effect::List { ticket } => return Some(Effect::List { ticket }),
                 inventory::Effect::Inspect { id } => return Some(Effect::Inspect { id }),
                 inventory::Effect::Reopen => return Some(Effect::ReopenEngine),

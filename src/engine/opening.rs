@@ -110,7 +110,10 @@ async fn reach(
         _ if !told => (History::NotAsked, None),
         (Some(covered), _) if &*facts.kind == "docker" => {
             let until = time.unwrap_or_else(|| Clock::start().now().wall.saturating_mul(1_000_000));
-            history(docker.events(Some(event::held(until))), covered, position.held).await
+            // A time that is still to come is of a clock that was set back since, and says nothing.
+            let past = |at: &i64| *at <= until;
+            let (covered, held) = (Some(covered).filter(past), position.held.filter(past));
+            history(docker.events(Some(event::held(until))), covered, held).await.map_err(failed)?
         }
         // Podman reads its events from a journal that outlives it.
         (Some(_), _) => (History::Whole, None),
@@ -126,7 +129,7 @@ async fn reach(
     let position = Position {
         first: position.first.or(time),
         last: position.last.or(time),
-        covered: position.covered.or(time),
+        covered: position.covered.map(|covered| covered.min(time.unwrap_or(covered))).or(time),
         held,
     };
     let events: Events =
@@ -134,27 +137,30 @@ async fn reach(
     Ok(Reached { docker, opened: Opened { facts, host: host(&info), time, history }, position, events })
 }
 
-/// Reads all that the engine holds, oldest first; returns the time of the oldest as well.
+/// Reads all that the engine holds, oldest first; returns the time of the oldest as well. Without `covered` nobody knows
+/// up to when events were read.
 async fn history(
     events: impl Stream<Item = Result<EventMessage, Error>>,
-    covered: i64,
+    covered: Option<i64>,
     held: Option<i64>,
-) -> (History, Option<i64>) {
+) -> Result<(History, Option<i64>), Error> {
     let mut events = std::pin::pin!(events);
     let mut oldest = None;
     let mut count = 0;
-    while let Some(Ok(message)) = events.next().await {
+    while let Some(message) = events.next().await {
         count += 1;
-        oldest = oldest.or_else(|| event::time(&message));
+        oldest = oldest.or(event::time(&message?));
     }
-    let history = if count >= HELD {
-        if oldest <= Some(covered) { History::Whole } else { History::Overrun }
-    } else if held.is_some_and(|held| oldest.is_none_or(|oldest| oldest > held)) {
-        History::Restarted
-    } else {
-        History::Whole
+    let reaches_back_to = |at: i64| oldest.is_some_and(|oldest| oldest <= at);
+    let history = match (covered, held) {
+        (Some(covered), _) if count >= HELD && reaches_back_to(covered) => History::Whole,
+        (Some(_), _) if count >= HELD => History::Overrun,
+        (Some(_), Some(held)) if !reaches_back_to(held) => History::Restarted,
+        (Some(_), _) => History::Whole,
+        (None, Some(held)) if count < HELD && reaches_back_to(held) => History::Whole,
+        (None, _) => History::Overrun,
     };
-    (history, oldest)
+    Ok((history, oldest))
 }
 
 /// The version of the API that both sides know.
@@ -219,20 +225,25 @@ mod tests {
     #[tokio::test]
     async fn the_engines_memory_reaches_back_far_enough_or_not() {
         let table = [
-            ("all since the cursor", 100..110, 105, Some(105), History::Whole),
-            ("full, and just enough", 100..356, 100, Some(100), History::Whole),
-            ("full, and too late", 100..356, 99, Some(99), History::Overrun),
-            ("noise pushed the last event out, but the time is covered", 100..356, 200, Some(50), History::Whole),
-            ("not full, and without what it must hold", 100..355, 99, Some(99), History::Restarted),
-            ("empty, and without what it must hold", 0..0, 99, Some(99), History::Restarted),
-            ("never held anything", 0..0, 99, None, History::Whole),
-            ("holds its first event", 100..101, 99, None, History::Whole),
+            ("all since the cursor", 100..110, Some(105), Some(105), History::Whole),
+            ("full, and just enough", 100..356, Some(100), Some(100), History::Whole),
+            ("full, and too late", 100..356, Some(99), Some(99), History::Overrun),
+            ("noise pushed the last event out, but the time is covered", 100..356, Some(200), Some(50), History::Whole),
+            ("not full, and without what it must hold", 100..355, Some(99), Some(99), History::Restarted),
+            ("empty, and without what it must hold", 0..0, Some(99), Some(99), History::Restarted),
+            ("never held anything", 0..0, Some(99), None, History::Whole),
+            ("holds its first event", 100..101, Some(99), None, History::Whole),
+            ("the clock was set back, and it holds what it held", 100..110, None, Some(101), History::Whole),
+            ("the clock was set back, and it is full", 100..356, None, Some(101), History::Overrun),
+            ("the clock was set back behind all that was held", 100..110, None, None, History::Overrun),
         ];
         for (what, times, covered, held, expect) in table {
             let first = times.clone().next();
             let message = |time| Ok(EventMessage { time_nano: Some(time), ..EventMessage::default() });
-            let found = history(stream::iter(times.map(message)), covered, held).await;
+            let found = history(stream::iter(times.map(message)), covered, held).await.unwrap();
             assert_eq!(found, (expect, first), "{what}");
         }
+        let cut = stream::iter([Err(Error::RequestTimeoutError)]);
+        assert!(history(cut, Some(99), Some(99)).await.is_err(), "what was not read is not taken for empty");
     }
 }

@@ -88,7 +88,7 @@ fn a_stop_ends_logs_before_the_goodbye() {
     let mut world = telling();
     world.run("told 1 a\n stop");
     let said = world.run("+5000");
-    assert!(said.contains(&"stopped".to_owned()), "{said:?}");
+    assert!(said.contains(&"stopped, unsaid".to_owned()), "{said:?}");
 }
 
 // E11

@@ -94,3 +94,14 @@ fn a_clean_stop_keeps_the_state_and_what_waits() {
     world.run("");
     check(&mut world, "stop", &["say: stopping", "finish 0 events, nothing", "stopped"]);
 }
+
+// DM7, E1
+#[test]
+fn what_happens_during_a_stop_is_told_or_kept() {
+    let mut world = settled(on_disk());
+    world.run("event kill web\n stop");
+    check(&mut world, "event oom web", &["event 2 oom web"]);
+    check(&mut world, "ack\n ack", &["status Offline stop 5, engine answers"]);
+    check(&mut world, "event kill db", &[]);
+    check(&mut world, "ack", &["finish 3 events, 1700000000000 3", "stopped"]);
+}

@@ -344,7 +344,8 @@ impl World {
                         stopped.map_or("nothing".to_owned(), |state| format!("{} {}", state.epoch, state.sequence));
                     format!("finish {kept} events, {state}")
                 }
-                Effect::Stopped => "stopped".to_owned(),
+                Effect::Stopped { unsaid: false } => "stopped".to_owned(),
+                Effect::Stopped { unsaid: true } => "stopped, unsaid".to_owned(),
             };
             self.said.push(said);
         }
