@@ -29,7 +29,8 @@ impl Mounts {
         // Docker mounts `…/containers/<id>/hostname`, Podman `…/overlay-containers/<id>/userdata/hostname`.
         let hostname = self.0.iter().find(|mount| mount.point == Path::new("/etc/hostname"))?;
         let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        hostname.source.split('/').find(is_id).map(Into::into)
+        // The last one: an engine that itself runs in a container keeps its own below another's id.
+        hostname.source.rsplit('/').find(is_id).map(Into::into)
     }
 
     /// Whether what is in a directory (an absolute path without links) is there when another container has the same
@@ -77,6 +78,7 @@ mod tests {
         for (source, found) in [
             (format!("/var/lib/docker/containers/{id}/hostname"), true),
             (format!("/containers/storage/overlay-containers/{id}/userdata/hostname"), true),
+            (format!("/var/lib/docker/volumes/{}/_data/containers/{id}/hostname", "0a".repeat(32)), true),
             ("/etc/hostname".to_owned(), false),
         ] {
             let mounts = read(&[&format!("612 606 8:1 {source} /etc/hostname rw - ext4 /dev/sda rw")]);

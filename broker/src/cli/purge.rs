@@ -58,9 +58,9 @@ pub(super) async fn purge(
         if let (Online::Lost, Some(row)) = (online, row.as_ref().filter(|row| row.online)) {
             say_lost(settings, row).await?;
         }
-        account = account_of(&reader, agent)?;
+        account = account_of(settings, &reader, agent)?;
         if account.is_some() && (online == Online::Lost || !is_online) && is_running(&settings.data_dir) == Some(true) {
-            account = told(&reader, agent).await?;
+            account = told(settings, &reader, agent).await?;
         }
     }
     let cleared = [Channel::Status, Channel::Snapshot].map(|channel| (channel, Bytes::new(), None));
@@ -83,9 +83,11 @@ pub(super) async fn purge(
     Ok(())
 }
 
-/// Its account at the server; of several servers at the one that comes last.
-fn account_of(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
-    Ok(reader.upstreams()?.into_iter().rfind(|account| account.agent == *agent))
+/// Its account at the server that is set, or else at one of before.
+fn account_of(settings: &Settings, reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
+    let own = |account: &UpstreamState| settings.upstream.as_ref().is_some_and(|set| *set.url == *account.server);
+    let accounts = reader.upstreams()?.into_iter().filter(|account| account.agent == *agent);
+    Ok(accounts.max_by_key(own))
 }
 
 /// Whether the server may show it as online.
@@ -95,9 +97,9 @@ fn is_untold(account: &UpstreamState) -> bool {
 
 /// Waits a while until the running bridge has told the server that the agent is gone, since nobody tells it later; the
 /// account as it is then.
-async fn told(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
+async fn told(settings: &Settings, reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
     let seen = async {
-        while account_of(reader, agent)?.as_ref().is_some_and(is_untold) {
+        while account_of(settings, reader, agent)?.as_ref().is_some_and(is_untold) {
             tokio::time::sleep(LOOK).await;
         }
         anyhow::Ok(())
@@ -105,7 +107,7 @@ async fn told(reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<Upstrea
     if let Ok(seen) = tokio::time::timeout(SERVER, seen).await {
         seen?;
     }
-    account_of(reader, agent)
+    account_of(settings, reader, agent)
 }
 
 /// Says of an agent what its last will would.
@@ -205,7 +207,12 @@ mod tests {
     use std::net::TcpListener;
     use std::path::Path;
 
+    use radar_link::secret::Secret;
+
     use super::*;
+    use crate::relay::{Credential, Enrollment};
+    use crate::settings::UpstreamSettings;
+    use crate::store::rows::UpstreamRow;
 
     async fn settings(data_dir: &Path, online: bool) -> Settings {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -255,6 +262,27 @@ mod tests {
         for _ in 0..2 {
             forget(&settings, &"pi".parse().unwrap()).await.unwrap();
             assert!(Reader::open(&settings.database()).unwrap().agents().unwrap().is_empty());
+        }
+    }
+
+    // E3
+    #[tokio::test]
+    async fn of_two_servers_the_one_that_is_set_counts() {
+        let room = tempfile::tempdir().unwrap();
+        let mut settings = settings(room.path(), false).await;
+        let (store, _) = Store::open(&settings.database(), settings.keep).unwrap();
+        let row = |server: &str| {
+            let token = Credential::Token(Secret::new("once"));
+            let enrollment = Enrollment::granted("up-1".parse().unwrap(), token);
+            Write::Upstream(Box::new(UpstreamRow { agent: "pi".parse().unwrap(), server: server.into(), enrollment }))
+        };
+        store.commit(Arc::new(["http://a", "http://b"].map(row))).await.unwrap();
+        store.close().await;
+        let reader = Reader::open(&settings.database()).unwrap();
+        for (set, found) in [(None, "http://b"), (Some("http://a"), "http://a"), (Some("http://b"), "http://b")] {
+            settings.upstream = set.map(|url| UpstreamSettings { url: url.to_owned(), login: None, identity: None });
+            let account = account_of(&settings, &reader, &"pi".parse().unwrap()).unwrap().unwrap();
+            assert_eq!(account.server, found, "{set:?}");
         }
     }
 }

@@ -91,10 +91,7 @@ impl Tracking {
         epoch.high = epoch.high.max(last);
         let new = epoch.closed.insert(first, last);
         for &(first, last) in &new {
-            epoch.lost.insert(first, last);
-        }
-        while epoch.lost.ranges() > RANGES {
-            epoch.lost.remove_lowest();
+            epoch.lose(first, last);
         }
         new
     }
@@ -133,7 +130,7 @@ impl Tracking {
             while epoch.closed.ranges() > RANGES {
                 let Some(hole) = epoch.holes().next() else { break };
                 epoch.closed.insert(hole.first, hole.last);
-                epoch.lost.insert(hole.first, hole.last);
+                epoch.lose(hole.first, hole.last);
                 given_up.push(hole);
             }
         }
@@ -185,5 +182,30 @@ impl Epoch {
     fn holes(&self) -> impl Iterator<Item = Hole> {
         let epoch = self.epoch;
         self.closed.absent(1, self.high).map(move |(first, last)| Hole { epoch, first, last })
+    }
+
+    fn lose(&mut self, first: u64, last: u64) {
+        self.lost.insert(first, last);
+        while self.lost.ranges() > RANGES {
+            self.lost.remove_lowest();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // E4
+    #[test]
+    fn an_agent_that_leaves_every_other_number_out_does_not_grow_what_is_kept_of_it() {
+        let mut tracking = Tracking::default();
+        let mut most = 0;
+        for number in (1..20_000).step_by(2) {
+            tracking.receive(7, number);
+            tracking.prune();
+            most = most.max(tracking.to_bytes().len());
+        }
+        assert!(most < 8 * 1024, "{most}");
     }
 }
