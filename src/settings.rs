@@ -118,21 +118,21 @@ const OWN: &[Setting] = &[
         variable: "DOCKER_HOST",
         default: None,
         secret: false,
-        sentence: "The container engine: unix:// with a path, or tcp:// with host and port; without it the sockets of Docker and Podman are tried.",
+        sentence: "The container engine: unix:// with a path, or tcp://, http:// or https:// with host and port; without it the sockets of Docker and Podman are tried.",
     },
     Setting {
         key: "docker_cert_path",
         variable: "DOCKER_CERT_PATH",
         default: None,
         secret: false,
-        sentence: "The directory with ca.pem, cert.pem and key.pem for an engine that speaks TLS.",
+        sentence: "The directory with ca.pem, cert.pem and key.pem; with it the engine at tcp:// speaks TLS.",
     },
     Setting {
         key: "docker_tls_verify",
         variable: "DOCKER_TLS_VERIFY",
         default: None,
         secret: false,
-        sentence: "Anything but nothing: the engine at tcp:// speaks TLS and its certificate is checked.",
+        sentence: "Anything but nothing: the engine at tcp:// speaks TLS, with the files of DOCKER_CERT_PATH.",
     },
 ];
 

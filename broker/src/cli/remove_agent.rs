@@ -22,9 +22,9 @@ pub(super) struct Arguments {
 const HELP: &str = "\
 Deletes the agent's account and role in the running broker, through Mosquitto's dynamic-security plugin, with the account of
 MQTT_ADMIN_USERNAME and MQTT_ADMIN_PASSWORD_FILE: the agent's connection ends at once and it cannot come back. Then its
-retained messages, its state and its history go, as with purge; a server that shows it is told that it is offline. Safe to
-repeat. For a broker without the plugin: take the agent's lines out of password_file and acl_file, reload the broker, stop
-the agent, and use purge.";
+retained messages, its state and its history go, as with purge, for which it needs the bridge's own account (MQTT_USERNAME,
+MQTT_PASSWORD_FILE) and DATA_DIR; a server that shows it is told that it is offline. Safe to repeat. For a broker without
+the plugin: take the agent's lines out of password_file and acl_file, reload the broker, stop the agent, and use purge.";
 
 /// Removes it, in whatever state it is.
 pub(super) async fn remove(settings: &Settings, arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
