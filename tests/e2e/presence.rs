@@ -268,5 +268,20 @@ async fn a_purged_agent_leaves_nothing() -> Result<()> {
     stage.site.server.agents().iter().for_each(|view| stage.site.server.delete_agent(&view.id));
     stage.site.agent.start().await?;
     stage.site.bridge.wait_agent("pi", "the agent", online).await?;
-    stage.check_heard().await
+    stage.check_heard().await?;
+
+    // The same without a bridge; one that starts later does not know it.
+    stage.site.agent.stop().await?;
+    stage.site.bridge.wait_agent("pi", "the goodbye", |line| line["state"] == "offline").await?;
+    stage.site.bridge.stop().await?;
+    let status: Status = stage.retained(STATUS).await?;
+    let purged = stage.site.bridge.call(&["purge", "pi"]).await?;
+    assert!(purged.status.success(), "{}", String::from_utf8_lossy(&purged.stderr));
+    assert!(stage.broker.retained_under("radar/v1/pi/#").await?.is_empty());
+    assert!(stage.site.bridge.agent_lines().await?.is_empty());
+    stage.site.bridge.start().await?;
+    stage.broker.publish_typed("radar/v1/last/status", encode(&status)?.bytes, false, "application/cbor").await?;
+    stage.site.bridge.wait_agent("last", "what came after", |_| true).await?;
+    assert_eq!(stage.site.bridge.agent_lines().await?.len(), 1);
+    Ok(())
 }
