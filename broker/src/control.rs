@@ -1,6 +1,6 @@
-//! Where people ask for commands: a Unix socket in the data directory that only the bridge's own user can open. One
-//! line of JSON asks; lines of JSON answer, until the command has ended. It decides nothing: each request goes to the
-//! shell, with who asks, which the system says.
+//! Where people ask for commands, and for an agent to be forgotten: a Unix socket in the data directory that only the
+//! bridge's own user can open. One line of JSON asks; lines of JSON answer, until the command has ended. It decides
+//! nothing: each request goes to the shell, with who asks, which the system says.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -30,6 +30,8 @@ const CONNECTIONS: usize = 64;
 const NEWS: usize = 16;
 /// The most bytes of a request.
 const REQUEST: u64 = 8192;
+/// How the answer to what is no request begins, as to one that only a later version knows.
+pub(crate) const NO_REQUEST: &str = "this is not a request";
 /// How long a request may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,6 +49,29 @@ pub(crate) struct Request {
     pub name: Option<String>,
 }
 
+/// The other thing that is asked: to forget an agent whose retained topics are cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Forget {
+    /// Which agent.
+    pub forget: AgentId,
+}
+
+/// What goes to the shell.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// A command is wanted.
+    Command(Asked),
+    /// An agent is to be forgotten.
+    Forget {
+        /// Which agent.
+        agent: AgentId,
+        /// Who asks.
+        who: Box<str>,
+        /// Told once it is to be stored, or why it is not.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+}
+
 /// What is answered, one object a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -58,7 +83,12 @@ pub(crate) enum Reply {
         /// Its name.
         jti: Box<str>,
     },
-    /// It does not become one.
+    /// The agent is forgotten, which the store has in a moment.
+    Forgotten {
+        /// Which agent.
+        forgotten: AgentId,
+    },
+    /// It is not done.
     Refused {
         /// Why.
         error: String,
@@ -102,7 +132,7 @@ impl Drop for Listener {
 /// Takes requests until `stop`.
 pub(crate) async fn serve(
     listener: Listener,
-    shell: mpsc::Sender<Asked>,
+    shell: mpsc::Sender<Question>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -133,16 +163,28 @@ pub(crate) async fn serve(
 }
 
 /// A request and its answers. Who closes the connection does not want to know more; the command goes its way.
-async fn attend(stream: UnixStream, shell: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn attend(stream: UnixStream, shell: mpsc::Sender<Question>) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader.take(REQUEST));
     let mut line = Vec::new();
     timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await??;
+    if let Ok(Forget { forget: agent }) = serde_json::from_slice(&line) {
+        let (answer, answered) = oneshot::channel();
+        let forgotten = agent.clone();
+        // A shell that is gone gives no answer.
+        let _ = shell.send(Question::Forget { agent, who: format!("uid:{uid}").into(), answer }).await;
+        let reply = match answered.await {
+            Ok(Ok(())) => Reply::Forgotten { forgotten },
+            Ok(Err(error)) => Reply::Refused { error },
+            Err(_) => stopping(),
+        };
+        return write(&mut writer, &reply).await;
+    }
     let request: Request = match serde_json::from_slice(&line) {
         Ok(request) => request,
         Err(error) => {
-            return write(&mut writer, &Reply::Refused { error: format!("this is not a request: {error}") }).await;
+            return write(&mut writer, &Reply::Refused { error: format!("{NO_REQUEST}: {error}") }).await;
         }
     };
     let who = match &request.name {
@@ -154,11 +196,11 @@ async fn attend(stream: UnixStream, shell: mpsc::Sender<Asked>) -> io::Result<()
     let (news, mut inbox) = mpsc::channel(NEWS);
     let (answer, answered) = oneshot::channel();
     // A shell that is gone gives no answer.
-    let _ = shell.send(Asked { order, answer, news }).await;
+    let _ = shell.send(Question::Command(Asked { order, answer, news })).await;
     let first = match answered.await {
         Ok(Ok(jti)) => Reply::Issued { jti },
         Ok(Err(refusal)) => Reply::Refused { error: refusal.to_string() },
-        Err(_) => Reply::Refused { error: "the bridge is stopping".to_owned() },
+        Err(_) => stopping(),
     };
     write(&mut writer, &first).await?;
     if matches!(first, Reply::Refused { .. }) {
@@ -174,6 +216,10 @@ async fn attend(stream: UnixStream, shell: mpsc::Sender<Asked>) -> io::Result<()
             read = reader.read(&mut rest) => if read? == 0 { return Ok(()) },
         }
     }
+}
+
+fn stopping() -> Reply {
+    Reply::Refused { error: "the bridge is stopping".to_owned() }
 }
 
 async fn write(writer: &mut (impl tokio::io::AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {

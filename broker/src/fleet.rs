@@ -156,10 +156,8 @@ impl Fleet {
     ) {
         let message = Message { content_type, payload, retained };
         let handled = match channel {
-            Channel::Status | Channel::Snapshot if payload.is_empty() => {
-                self.purge(agent);
-                Ok(())
-            }
+            // Cleared at the broker, which the agent can do as well as the operator: what was known stays.
+            Channel::Status | Channel::Snapshot if payload.is_empty() => Ok(()),
             Channel::Status => self.handle_status(agent, message, now),
             Channel::Snapshot => self.handle_snapshot(agent, message, now),
             Channel::Event => self.handle_event(agent, message, now),
@@ -175,6 +173,19 @@ impl Fleet {
                 let (agent, channel, text) = (agent.clone(), channel.clone(), refusal.to_string());
                 self.effects.push_back(Effect::Complaint { agent, channel, text });
             }
+        }
+    }
+
+    /// Forgets an agent, by the operator's word and by nothing else. What comes of it later makes it known anew.
+    pub fn purge(&mut self, id: &AgentId) {
+        if let Some(agent) = self.agents.remove(id) {
+            if let Some(due) = agent.asking.due() {
+                self.asked.remove(&(due, id.clone()));
+            }
+            self.changed.remove(id);
+            self.complaints.forget(id);
+            self.writes.push(Write::Purge(id.clone()));
+            self.effects.push_back(Effect::Forgotten { agent: id.clone() });
         }
     }
 
@@ -362,18 +373,6 @@ impl Fleet {
         let outcome = Box::new(message.decode()?);
         self.effects.push_back(Effect::Outcome { agent: agent.clone(), outcome });
         Ok(())
-    }
-
-    fn purge(&mut self, id: &AgentId) {
-        if let Some(agent) = self.agents.remove(id) {
-            if let Some(due) = agent.asking.due() {
-                self.asked.remove(&(due, id.clone()));
-            }
-            self.changed.remove(id);
-            self.complaints.forget(id);
-            self.writes.push(Write::Purge(id.clone()));
-            self.effects.push_back(Effect::Forgotten { agent: id.clone() });
-        }
     }
 
     /// The agent, which is made when it is new: its row precedes everything else of it.

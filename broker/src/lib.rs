@@ -5,7 +5,7 @@
 //! fleet, `relay` decides what the server is told and when, `commanding` how commands go and
 //! end. `store` is the only room with
 //! SQL, `upstream` the only HTTP client, `http` the only HTTP server, `control` the socket over which
-//! commands are asked for; `http::api` is another way to the same. `accounts` is for commands that make accounts at the broker. [`cli`] is what a person types
+//! commands are asked for, and a purge; `http::api` is another way to commands. `accounts` is for commands that make accounts at the broker. [`cli`] is what a person types
 //! beside the broker, [`radar`] what they type anywhere else.
 
 use std::future::Future;
@@ -101,11 +101,11 @@ pub async fn serve_with_api(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (questions, answers) = mpsc::channel(http::QUEUE);
-    let (orders, asked) = mpsc::channel(control::QUEUE);
+    let (orders, control) = mpsc::channel(control::QUEUE);
     let (api_questions, api_asked) = mpsc::channel(http::api::QUEUE);
     let (committed, commits) = watch::channel(());
     let left = Arc::new(Notify::new());
-    let inboxes = Inboxes { questions: answers, asked, api: api_asked, left: Arc::clone(&left), committed };
+    let inboxes = Inboxes { questions: answers, control, api: api_asked, left: Arc::clone(&left), committed };
     let shell = Shell::open(&settings, inboxes)?;
     info!("http://{address}/health and http://{address}/metrics");
     if !address.ip().is_loopback() {
@@ -115,7 +115,7 @@ pub async fn serve_with_api(
     tasks.spawn("http", http::serve(listener, questions, http::Limits::default(), tasks.stop()));
     match control::Listener::open(&settings.data_dir) {
         Ok(listener) => tasks.spawn("control", control::serve(listener, orders, tasks.stop())),
-        Err(error) => warn!("`radar-bridge command` cannot be used: {error}"),
+        Err(error) => warn!("`radar-bridge command` and `purge` cannot be used: {error}"),
     }
     if let Some(listener) = api {
         let parts = http::api::Parts {

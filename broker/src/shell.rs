@@ -14,8 +14,8 @@ use radar_wire::topic::{AgentId, Channel, Prefix};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::asking::Asked;
 use crate::commanding::Commanding;
+use crate::control;
 use crate::fleet::{self, Fleet, Limits};
 use crate::http::{Question, api};
 use crate::instance::Instance;
@@ -85,7 +85,7 @@ enum Input {
     Committed(Result<store::Committed, CommitError>),
     Answered(RequestId, Outcome),
     Asked(Question),
-    Command(Asked),
+    Control(control::Question),
     Api(api::Question),
     Left,
     Tidied(Result<Tidied, CommitError>),
@@ -174,7 +174,7 @@ impl Shell {
                 Input::Committed(result) => self.handle_committed(result),
                 Input::Answered(id, outcome) => self.handle_answer(id, outcome),
                 Input::Asked(question) => self.answer(question),
-                Input::Command(asked) => self.handle_asked(asked),
+                Input::Control(question) => self.handle_control(question),
                 Input::Api(question) => self.handle_question(question),
                 Input::Left => self.handle_left(),
                 Input::Tidied(result) => self.handle_tidied(result),
@@ -207,7 +207,7 @@ impl Shell {
             notice = self.link.next(), if open => Input::Notice(notice),
             (id, outcome) = answered => Input::Answered(id, outcome),
             Some(question) = self.inboxes.questions.recv() => Input::Asked(question),
-            Some(asked) = self.inboxes.asked.recv() => Input::Command(asked),
+            Some(question) = self.inboxes.control.recv() => Input::Control(question),
             Some(question) = self.inboxes.api.recv() => Input::Api(question),
             () = self.streams.left() => Input::Left,
             result = tidied => Input::Tidied(result),
@@ -315,6 +315,26 @@ impl Shell {
         if let Some(token) = ack {
             self.commits.acknowledge(token);
         }
+    }
+
+    fn handle_control(&mut self, question: control::Question) {
+        match question {
+            control::Question::Command(asked) => self.handle_asked(asked),
+            control::Question::Forget { agent, who, answer } => {
+                // Who has gone meanwhile sees it in the store.
+                let _ = answer.send(self.forget(&agent, &who));
+            }
+        }
+    }
+
+    /// Forgets an agent, unless something of it may still wait at the broker and would bring it back.
+    fn forget(&mut self, agent: &AgentId, who: &str) -> Result<(), String> {
+        if let Some(trouble) = self.link.trouble().or(self.commits.failing()) {
+            return Err(format!("{trouble}; purge again when that is over"));
+        }
+        info!("{agent}: to be purged, by {who}");
+        self.fleet.purge(agent);
+        Ok(())
     }
 
     fn handle_committed(&mut self, result: Result<store::Committed, CommitError>) {

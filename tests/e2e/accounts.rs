@@ -16,6 +16,7 @@ use shipped::Shipped;
 use crate::world::{self, DEADLINE, Program};
 
 mod attempts;
+mod erasing;
 mod forms;
 mod peer;
 mod relayed;

@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use radar_link::time::Clock;
 use radar_tests::broker::{Broker, Options};
 use radar_tests::engine::{Engine, Spec};
+use radar_tests::proxy::{Proxy, Target};
 use radar_tests::wait::until;
 use radar_wire::codec::{Payload, decode, encode};
 use radar_wire::snapshot::Snapshot;
-use radar_wire::status::{Presence, Reason, Status};
+use radar_wire::status::{AgentFacts, Presence, Reason, Status};
 use serde_json::Value;
 
 use crate::world::scene::Scene;
@@ -268,5 +269,59 @@ async fn a_purged_agent_leaves_nothing() -> Result<()> {
     stage.site.server.agents().iter().for_each(|view| stage.site.server.delete_agent(&view.id));
     stage.site.agent.start().await?;
     stage.site.bridge.wait_agent("pi", "the agent", online).await?;
-    stage.check_heard().await
+    stage.check_heard().await?;
+
+    // The same without a bridge; one that starts later does not know it.
+    stage.site.agent.stop().await?;
+    stage.site.bridge.wait_agent("pi", "the goodbye", |line| line["state"] == "offline").await?;
+    stage.site.bridge.stop().await?;
+    let status: Status = stage.retained(STATUS).await?;
+    let purged = stage.site.bridge.call(&["purge", "pi"]).await?;
+    assert!(purged.status.success(), "{}", String::from_utf8_lossy(&purged.stderr));
+    assert!(stage.broker.retained_under("radar/v1/pi/#").await?.is_empty());
+    assert!(stage.site.bridge.agent_lines().await?.is_empty());
+    stage.site.bridge.start().await?;
+    stage.broker.publish_typed("radar/v1/last/status", encode(&status)?.bytes, false, "application/cbor").await?;
+    stage.site.bridge.wait_agent("last", "what came after", |_| true).await?;
+    assert_eq!(stage.site.bridge.agent_lines().await?.len(), 1);
+    Ok(())
+}
+
+// E3
+#[tokio::test]
+async fn a_bridge_that_has_lost_the_broker_forgets_nobody_until_it_is_back() -> Result<()> {
+    let broker = Broker::open(&Options::default()).await?;
+    let between = Proxy::start(Target::Port(broker.port())).await?;
+    let mut bridge = world::bridge(&format!("mqtt://127.0.0.1:{}", between.port()))?;
+    bridge.start().await?;
+    let status = Status {
+        state: Presence::Offline,
+        reason: Reason::Stop,
+        session: 1,
+        at: 0,
+        agent: AgentFacts::default(),
+        engine: None,
+        can: Vec::new(),
+        allows: Vec::new(),
+        warnings: Vec::new(),
+    };
+    broker.publish_typed(STATUS, encode(&status)?.bytes, true, "application/cbor").await?;
+    bridge.wait_agent("pi", "its goodbye", |line| line["state"] == "offline").await?;
+    between.cut();
+    bridge.wait_log("no connection to the broker").await?;
+    // The command has a way of its own.
+    bridge.set("MQTT_URL", &broker.url());
+    let refused = bridge.call(&["purge", "pi"]).await?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{words}");
+    assert!(words.contains("the running bridge does not forget pi") && words.contains("purge again when"), "{words}");
+    bridge.agent_line("pi").await?;
+    between.resume();
+    until("a purge", DEADLINE, async || {
+        let purged = bridge.call(&["purge", "pi"]).await?;
+        if purged.status.success() { Ok(()) } else { Err(anyhow::anyhow!("{purged:?}")) }
+    })
+    .await?;
+    assert!(bridge.agent_lines().await?.is_empty());
+    Ok(())
 }

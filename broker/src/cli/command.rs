@@ -168,7 +168,7 @@ pub(super) fn ask(
         }
         match reply {
             Reply::Issued { jti } if !arguments.json => writeln!(out, "command {}", plain(&jti))?,
-            Reply::Issued { .. } => {}
+            Reply::Issued { .. } | Reply::Forgotten { .. } => {}
             Reply::Refused { error } => {
                 writeln!(errors, "radar-bridge: {}", lines(&error))?;
                 return Ok(REFUSED);

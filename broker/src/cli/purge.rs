@@ -1,7 +1,8 @@
-//! Forgets an agent that is gone for good: its retained messages at the broker and its rows in the store. What the
-//! server keeps is the server's; it is said.
+//! Forgets an agent that is gone for good: its retained messages at the broker, then its rows in the store, by a word to
+//! the bridge that runs. What an agent can publish is no such word. What the server keeps is the server's; it is said.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use radar_link::mqtt::{Delivery, Message, Notice, Qos, Session};
 use radar_wire::codec;
 use radar_wire::status::{Presence, Reason, Status};
 use radar_wire::topic::{AgentId, Channel};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 
+use crate::control::{Forget, NO_REQUEST, Reply, socket};
 use crate::instance::is_running;
 use crate::relay::Standing;
 use crate::settings::Settings;
@@ -20,9 +24,11 @@ use crate::store::{Reader, Store, UpstreamState};
 
 /// How long the broker may take for all of it.
 const BROKER: Duration = Duration::from_secs(20);
-/// How long a running bridge may take to see what it is to forget.
+/// How long a running bridge may take to answer, and then to forget.
 const BRIDGE: Duration = Duration::from_secs(10);
-/// How long a running bridge may take to tell the server that an agent is gone.
+/// The most bytes of its answer.
+const ANSWER: u64 = 8192;
+/// How long a running bridge may take to see that an agent is gone, and to tell the server.
 const SERVER: Duration = Duration::from_secs(10);
 /// Between two looks at the store.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,6 +52,7 @@ pub(super) async fn purge(
     out: &mut impl io::Write,
 ) -> anyhow::Result<()> {
     let database = settings.database();
+    let running = is_running(&settings.data_dir);
     let (mut row, mut account) = (None, None);
     if database.exists() {
         let reader = Reader::open(&database)?;
@@ -55,11 +62,12 @@ pub(super) async fn purge(
             online != Online::Refused || !is_online,
             "{agent} is online: stop its agent first, or it comes back at once (--force purges it all the same)"
         );
-        if let (Online::Lost, Some(row)) = (online, row.as_ref().filter(|row| row.online)) {
+        // Without a bridge it would wait at the broker, and make the agent known again when one starts.
+        if let (Online::Lost, Some(row)) = (online, row.as_ref().filter(|row| row.online && running != Some(false))) {
             say_lost(settings, row).await?;
         }
         account = account_of(settings, &reader, agent)?;
-        if account.is_some() && (online == Online::Lost || !is_online) && is_running(&settings.data_dir) == Some(true) {
+        if (online == Online::Lost || !is_online) && running == Some(true) {
             account = told(settings, &reader, agent).await?;
         }
     }
@@ -67,8 +75,14 @@ pub(super) async fn purge(
     publish(settings, agent, &cleared).await?;
     writeln!(out, "{agent}: its retained status and snapshot are cleared at the broker")?;
     if row.is_some() {
-        forget(settings, agent).await?;
+        let asked = forget(settings, agent).await?;
         writeln!(out, "{agent}: its state and history are removed from {}", database.display())?;
+        if !asked {
+            writeln!(
+                out,
+                "{agent}: no bridge runs; if the broker has messages for it that make the agent known again when it starts, purge again"
+            )?;
+        }
     } else {
         writeln!(out, "{agent}: there was nothing of it in {}", database.display())?;
     }
@@ -95,11 +109,13 @@ fn is_untold(account: &UpstreamState) -> bool {
     account.standing == Standing::Enrolled.as_str() && !account.told_offline
 }
 
-/// Waits a while until the running bridge has told the server that the agent is gone, since nobody tells it later; the
-/// account as it is then.
+/// Waits a while until the running bridge has seen that the agent is gone, after which nothing of it is on its way, and has
+/// told the server, since nobody tells it later; the account as it is then.
 async fn told(settings: &Settings, reader: &Reader, agent: &AgentId) -> anyhow::Result<Option<UpstreamState>> {
     let seen = async {
-        while account_of(settings, reader, agent)?.as_ref().is_some_and(is_untold) {
+        while reader.agents()?.iter().any(|row| row.agent == *agent && row.online)
+            || account_of(settings, reader, agent)?.as_ref().is_some_and(is_untold)
+        {
             tokio::time::sleep(LOOK).await;
         }
         anyhow::Ok(())
@@ -178,38 +194,60 @@ async fn send(
     }
 }
 
-/// A running bridge sees the cleared topics and removes the rows; without one they are removed here.
-async fn forget(settings: &Settings, agent: &AgentId) -> anyhow::Result<()> {
+/// A running bridge removes the rows when it is asked; without one they are removed here. Whether one was asked.
+async fn forget(settings: &Settings, agent: &AgentId) -> anyhow::Result<bool> {
     let database = settings.database();
     if is_running(&settings.data_dir) == Some(false) {
         let (store, _) = Store::open(&database, settings.keep)?;
         store.commit(Arc::new([Write::Purge(agent.clone())])).await?;
         store.close().await;
-        return Ok(());
+        return Ok(false);
     }
+    let asked = tokio::time::timeout(BRIDGE, ask(&settings.data_dir, agent)).await;
+    asked.context("the running bridge does not answer: restart it, then purge again")??;
     let reader = Reader::open(&database)?;
     let seen = async {
         while reader.agents()?.iter().any(|row| row.agent == *agent) {
             tokio::time::sleep(LOOK).await;
         }
-        anyhow::Ok(())
+        anyhow::Ok(true)
     };
     tokio::time::timeout(BRIDGE, seen).await.map_err(|_| {
         anyhow::anyhow!(
-            "the running bridge still knows {agent}: see that it is connected to {}, then purge again",
-            settings.mqtt.mqtt_url
+            "the running bridge still knows {agent}: see that the agent has stopped, and what the bridge logs, then purge again"
         )
     })?
+}
+
+/// Gives the running bridge the word.
+async fn ask(data_dir: &Path, agent: &AgentId) -> anyhow::Result<()> {
+    let path = socket(data_dir);
+    let mut stream = UnixStream::connect(&path).await.with_context(|| {
+        format!("no bridge answers at {}: run this as its user, or restart it, then purge again", path.display())
+    })?;
+    let mut line = serde_json::to_vec(&Forget { forget: agent.clone() })?;
+    line.push(b'\n');
+    stream.write_all(&line).await.context("the bridge takes no request")?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(ANSWER)).read_line(&mut answer).await.context("the bridge gives no answer")?;
+    match serde_json::from_str(&answer) {
+        Ok(Reply::Forgotten { .. }) => Ok(()),
+        Ok(Reply::Refused { error }) if !error.starts_with(NO_REQUEST) => {
+            anyhow::bail!("the running bridge does not forget {agent}: {error}")
+        }
+        _ => anyhow::bail!("the running bridge gives no answer of this version: restart it, then purge again"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::path::Path;
 
     use radar_link::secret::Secret;
+    use tokio::net::UnixListener;
 
     use super::*;
+    use crate::instance::Instance;
     use crate::relay::{Credential, Enrollment};
     use crate::settings::UpstreamSettings;
     use crate::store::rows::UpstreamRow;
@@ -260,7 +298,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let settings = settings(room.path(), false).await;
         for _ in 0..2 {
-            forget(&settings, &"pi".parse().unwrap()).await.unwrap();
+            assert!(!forget(&settings, &"pi".parse().unwrap()).await.unwrap());
             assert!(Reader::open(&settings.database()).unwrap().agents().unwrap().is_empty());
         }
     }
@@ -283,6 +321,51 @@ mod tests {
             settings.upstream = set.map(|url| UpstreamSettings { url: url.to_owned(), login: None, identity: None });
             let account = account_of(&settings, &reader, &"pi".parse().unwrap()).unwrap().unwrap();
             assert_eq!(account.server, found, "{set:?}");
+        }
+    }
+
+    /// Has a bridge that runs forget an agent. It answers with this line, if at all, and then removes the rows or not.
+    async fn asked(answer: Option<&str>, removes: bool) -> anyhow::Result<bool> {
+        let room = tempfile::tempdir().unwrap();
+        let (settings, agent) = (settings(room.path(), false).await, "pi".parse().unwrap());
+        let _instance = Instance::take(room.path()).unwrap();
+        let Some(answer) = answer else { return forget(&settings, &agent).await };
+        let listener = UnixListener::bind(socket(room.path())).unwrap();
+        let bridge = async {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            assert_eq!(line, "{\"forget\":\"pi\"}\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            drop(stream);
+            if removes {
+                let (store, _) = Store::open(&settings.database(), settings.keep).unwrap();
+                store.commit(Arc::new([Write::Purge("pi".parse().unwrap())])).await.unwrap();
+                store.close().await;
+            }
+        };
+        tokio::join!(forget(&settings, &agent), bridge).0
+    }
+
+    // E3
+    #[tokio::test]
+    async fn a_bridge_that_runs_is_asked_and_removes_the_rows() {
+        assert!(asked(Some("{\"forgotten\":\"pi\"}\n"), true).await.unwrap());
+    }
+
+    // E3
+    #[tokio::test]
+    async fn a_bridge_that_does_not_forget_leaves_the_rows_and_it_is_said_what_to_do() {
+        let older = "{\"error\":\"this is not a request: missing field `agent` at line 1 column 15\"}\n";
+        for (answer, said) in [
+            (None, "control.sock: run this as its user, or restart it, then purge again"),
+            (Some("{\"error\":\"the disk is full\"}\n"), "does not forget pi: the disk is full"),
+            (Some(older), "gives no answer of this version: restart it"),
+            (Some("{\"later\":1}\n"), "gives no answer of this version: restart it"),
+            (Some(""), "gives no answer of this version: restart it"),
+        ] {
+            let error = format!("{:#}", asked(answer, false).await.unwrap_err());
+            assert!(error.contains(said), "{answer:?}: {error}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::commanding::State;
 
 struct Served {
     room: tempfile::TempDir,
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<Question>,
     stop: CancellationToken,
     server: Owned<anyhow::Result<()>>,
 }
@@ -49,7 +49,7 @@ async fn who_asks_is_told_until_it_has_ended() {
     let mut stream = connected(&served, &request()).await;
     let asked = served.asked.recv().await.unwrap();
     let uid = stream.get_ref().peer_cred().unwrap().uid();
-    let Asked { order, answer, news: told } = asked;
+    let Question::Command(Asked { order, answer, news: told }) = asked else { panic!("{asked:?}") };
     assert_eq!(&*order.who, format!("uid:{uid} as Ann"));
     assert_eq!((order.agent.as_str(), order.command.word(), order.valid.as_secs()), ("pi", "stop", 60));
     answer.send(Ok("1-a".into())).unwrap();
@@ -61,6 +61,28 @@ async fn who_asks_is_told_until_it_has_ended() {
     let last = line(&mut stream).await;
     assert_eq!(serde_json::from_str::<Reply>(&last).unwrap(), Reply::News(news(State::Succeeded)));
     assert_eq!(line(&mut stream).await, "");
+}
+
+// E3
+#[tokio::test]
+async fn who_has_an_agent_forgotten_is_told_whether_it_is() {
+    let mut served = served();
+    for (said, expected) in [
+        (Some(Ok(())), "{\"forgotten\":\"pi\"}\n"),
+        (Some(Err("no".to_owned())), "{\"error\":\"no\"}\n"),
+        (None, "{\"error\":\"the bridge is stopping\"}\n"),
+    ] {
+        let mut stream = connected(&served, "{\"forget\":\"pi\"}\n").await;
+        let asked = served.asked.recv().await.unwrap();
+        let Question::Forget { agent, who, answer } = asked else { panic!("{asked:?}") };
+        let uid = stream.get_ref().peer_cred().unwrap().uid();
+        assert_eq!((agent.as_str(), &*who), ("pi", &*format!("uid:{uid}")));
+        match said {
+            Some(said) => answer.send(said).unwrap(),
+            None => drop(answer),
+        }
+        assert_eq!((line(&mut stream).await, line(&mut stream).await), (expected.to_owned(), String::new()));
+    }
 }
 
 // E6
@@ -82,7 +104,7 @@ async fn nobody_else_can_ask_and_the_socket_goes_with_the_bridge() {
 async fn what_is_no_request_is_refused_and_the_next_is_taken() {
     let mut served = served();
     let endless = format!("{{\"agent\":\"{}", "x".repeat(100_000));
-    for bad in ["\n", "{}\n", "{\"agent\":\"a/b\"}\n", &endless] {
+    for bad in ["\n", "{}\n", "{\"agent\":\"a/b\"}\n", "{\"forget\":\"a/b\"}\n", &endless] {
         let mut stream = UnixStream::connect(socket(served.room.path())).await.unwrap();
         // Who sends too much is not read to the end.
         let _ = stream.write_all(bad.as_bytes()).await;

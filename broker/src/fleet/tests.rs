@@ -51,6 +51,7 @@ impl Desk {
             ["event" | "gap", ..] => self.send(Channel::Event, encode(&event(&words, at)).unwrap().bytes, retained),
             ["bad", channel] => self.send(channel_named(channel), b"{}".to_vec(), retained),
             ["clear", channel] => self.send(channel_named(channel), Vec::new(), retained),
+            ["purge"] => self.fleet.purge(&pi()),
             ["connected", how] => self.fleet.handle_connected(*how == "resumed", self.now),
             ["timeout"] => self.fleet.handle_timeout(self.now),
             other => panic!("{other:?}"),
@@ -262,35 +263,59 @@ fn there_is_a_bound_on_the_number_of_agents() {
         ["complaint status: there are 1 agents already, which is the most (BRIDGE_MAX_AGENTS); raise it or purge some"]
     );
     assert_eq!((desk.fleet.summary().agents, desk.fleet.summary().refused), (1, 1));
-    desk.fleet.handle_message(&other, &Channel::Status, None, b"", false, Now::default());
+    desk.fleet.purge(&other);
     desk.out();
     assert_eq!(desk.run("6 online 1 start"), ["touched"]);
 }
 
 // E3
 #[test]
-fn zero_bytes_on_a_retained_topic_forget_the_agent() {
-    for channel in ["clear status", "clear snapshot"] {
+fn zero_bytes_on_a_retained_topic_change_nothing() {
+    for how in ["clear", "retained clear"] {
         let mut desk = check(&[
-            ("0 online 1 start", &["touched"]),
-            ("1 event 1 3 start web", &["store start 1/3", "resend 1/1..=2"]),
-            (&format!("2 {channel}"), &["store purge", "forgotten"]),
-            ("3 clear status", &[]),
+            (&format!("0 {how} status"), &[]),
+            (&format!("0 {how} snapshot"), &[]),
+            ("1 online 1 start", &["touched"]),
+            ("2 snapshot 1 0 web=running", &["store snapshot 1/0", "changed"]),
+            ("3 event 1 3 die web exited", &["store die 1/3", "changed", "resend 1/1..=2"]),
+            ("4 connected lost", &["resend 1/1..=2"]),
         ]);
-        assert_eq!(desk.fleet.view(&pi()), None);
-        assert_eq!(desk.fleet.poll_timeout(), None);
-        // It was purged too early: it comes back as a new one.
-        assert_eq!(desk.run("4 event 1 4 die web"), ["store die 1/4"]);
+        let before = (desk.fleet.summary(), desk.view(), desk.containers(), desk.fleet.poll_timeout());
+        assert_eq!(before.0.agents, 1, "nobody is known by zero bytes");
+        for channel in ["status", "snapshot"] {
+            assert_eq!(desk.run(&format!("5 {how} {channel}")), [""; 0]);
+        }
+        let after = (desk.fleet.summary(), desk.view(), desk.containers(), desk.fleet.poll_timeout());
+        assert_eq!(after, before);
     }
+}
+
+// E3
+#[test]
+fn the_operators_word_forgets_the_agent_and_late_zero_bytes_do_not_bring_it_back() {
+    let mut desk = check(&[
+        ("0 online 1 start", &["touched"]),
+        ("1 event 1 3 start web", &["store start 1/3", "resend 1/1..=2"]),
+        ("2 clear status", &[]),
+        ("2 clear snapshot", &[]),
+        ("3 purge", &["store purge", "forgotten"]),
+        ("4 clear status", &[]),
+        ("4 clear snapshot", &[]),
+        ("5 purge", &[]),
+    ]);
+    assert_eq!(desk.fleet.view(&pi()), None);
+    assert_eq!(desk.fleet.poll_timeout(), None);
+    // It was purged too early: it comes back as a new one.
+    assert_eq!(desk.run("6 event 1 4 die web"), ["store die 1/4"]);
 }
 
 #[test]
 fn purged_and_back_in_one_batch_is_stored_in_that_order() {
     let mut fleet = Fleet::new(Limits::default());
     let birth = status(&["online", "1", "start"], 0).bytes;
-    for payload in [&birth[..], b"", &birth[..]] {
-        fleet.handle_message(&pi(), &Channel::Status, None, payload, false, Now::default());
-    }
+    fleet.handle_message(&pi(), &Channel::Status, None, &birth, false, Now::default());
+    fleet.purge(&pi());
+    fleet.handle_message(&pi(), &Channel::Status, None, &birth, false, Now::default());
     let kinds: Vec<_> = fleet.take_writes().iter().map(|it| matches!(it, Write::Purge(_))).collect();
     assert_eq!(kinds, [false, true, false, false]);
 }

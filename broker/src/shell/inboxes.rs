@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::asking::Asked;
+use crate::control;
 use crate::http::{Question, api};
 
 /// The ways to the shell.
@@ -13,7 +13,7 @@ pub(crate) struct Inboxes {
     /// Of `/health` and `/metrics`.
     pub questions: mpsc::Receiver<Question>,
     /// Of the control socket.
-    pub asked: mpsc::Receiver<Asked>,
+    pub control: mpsc::Receiver<control::Question>,
     /// Of the HTTP API.
     pub api: mpsc::Receiver<api::Question>,
     /// Notified when somebody who follows a stream goes.

@@ -25,7 +25,7 @@
 //! | `stats` | [`stats::Stats`] | agent |
 //!
 //! A retained topic is cleared by a payload of zero bytes, which is not a CBOR map and never
-//! reaches [`codec::decode`].
+//! reaches [`codec::decode`]. It says nothing of the agent: what was known of it stays.
 
 pub mod allow;
 pub mod codec;

@@ -13,7 +13,7 @@ use super::shipped::Shipped;
 use crate::world::DEADLINE;
 
 /// Waits until the server shows an agent of this name so.
-async fn shown(server: &Server, name: &str, status: &str) -> Result<AgentView> {
+pub(super) async fn shown(server: &Server, name: &str, status: &str) -> Result<AgentView> {
     until(&format!("{name} {status} at the server"), DEADLINE, async || {
         let agents = server.agents();
         let found = agents.iter().find(|agent| agent.name == name && agent.status == status).cloned();
