@@ -21,6 +21,7 @@ use radar_wire::topic::{AgentId, Channel};
 use crate::store::rows::{SnapshotRow, Write};
 use agent::Agent;
 use complaints::Complaints;
+use confirming::Confirming;
 use presence::Verdict;
 use present::{Kept, Taken};
 use tracking::{Hole, Seen};
@@ -28,6 +29,7 @@ use tracking::{Hole, Seen};
 mod agent;
 mod asking;
 mod complaints;
+mod confirming;
 mod numbers;
 mod presence;
 mod present;
@@ -40,8 +42,6 @@ pub use view::{AgentView, Summary};
 
 /// How long a request for events is worth something to the agent.
 const RESEND_EXPIRY: Duration = Duration::from_secs(60);
-/// How long an agent has to show itself after the broker has lost its memory: longer than its slowest reconnect.
-const CONFIRM: Duration = Duration::from_secs(180);
 /// Epochs and sequence numbers are below this.
 const NUMBERS: u64 = 1 << 53;
 
@@ -134,7 +134,7 @@ pub struct Fleet {
     refused: u64,
     /// Events that were received before, since the last look.
     repeated: u64,
-    confirm: Option<Duration>,
+    confirming: Option<Confirming>,
 }
 
 impl Fleet {
@@ -189,20 +189,15 @@ impl Fleet {
         }
     }
 
-    /// The bridge is connected to the broker: what is missing is asked for anew. A broker that does not know the bridge's session may have lost all
-    /// memory, and with it the last wills: agents that do not show themselves again in time are taken for gone.
+    /// The bridge is connected to the broker: what is missing is asked for anew, and agents that do not show themselves
+    /// in time are taken for gone, since the broker may have lost their last wills.
     pub fn handle_connected(&mut self, session_present: bool, now: Now) {
         let incomplete = self.agents.iter().filter(|(_, agent)| agent.missing() > 0).map(|(id, _)| id.clone());
         for id in incomplete.collect::<Vec<_>>() {
             self.void(&id);
             self.look(&id, None, now);
         }
-        if !session_present {
-            for agent in self.agents.values_mut() {
-                agent.presence.doubted = agent.presence.online();
-            }
-            self.confirm = Some(now.mono + CONFIRM);
-        }
+        self.doubt(session_present, now);
     }
 
     /// What is to be done next.
@@ -232,7 +227,7 @@ impl Fleet {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let asked = self.asked.first().map(|(due, _)| *due);
-        asked.into_iter().chain(self.confirm).min()
+        asked.into_iter().chain(self.confirming.as_ref().map(|confirming| confirming.due)).min()
     }
 
     /// Time has passed.
@@ -244,20 +239,7 @@ impl Fleet {
             self.asked.extend(agent.asking.due().map(|due| (due, id.clone())));
             self.ask(&id, hole);
         }
-        if self.confirm.is_some_and(|confirm| confirm <= now.mono) {
-            self.confirm = None;
-            let doubted = self.agents.iter_mut().filter(|(_, agent)| agent.presence.doubted);
-            let silent: Vec<_> = doubted
-                .map(|(id, agent)| {
-                    agent.presence.fall_silent();
-                    id.clone()
-                })
-                .collect();
-            for id in silent {
-                self.touch(&id, false);
-                self.look(&id, None, now);
-            }
-        }
+        self.confirm(now);
     }
 
     fn handle_status(&mut self, id: &AgentId, message: Message<'_>, now: Now) -> Result<(), Refusal> {
@@ -267,6 +249,7 @@ impl Fleet {
         let verdict = agent.presence.handle_status(&status, plain.as_deref().unwrap_or(message.payload), now.wall);
         if status.reason != Reason::Lost && verdict != Verdict::Stale {
             agent.hear(message.retained, now);
+            agent.reassure();
         }
         if matches!(verdict, Verdict::Stale | Verdict::Same) {
             return Ok(());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use radar_link::time::Clock;
-use radar_tests::broker::{Broker, Options};
+use radar_tests::broker::{Broker, Options, Persistence};
 use radar_tests::engine::{Engine, Spec};
 use radar_tests::proxy::{Proxy, Target};
 use radar_tests::wait::until;
@@ -34,7 +34,11 @@ impl Stage {
     }
 
     async fn set_on(engine: Engine) -> Result<Self> {
-        let broker = Broker::open(&Options::default()).await?;
+        Self::set_with(engine, &Options::default()).await
+    }
+
+    async fn set_with(engine: Engine, options: &Options) -> Result<Self> {
+        let broker = Broker::open(options).await?;
         let site = Site::open(&engine, &broker).await?;
         site.bridge.wait_agent("pi", "the agent", online).await?;
         Ok(Self { engine, broker, site })
@@ -120,6 +124,48 @@ async fn a_broker_without_memory_is_told_again() -> Result<()> {
     assert!(after.0.session > before.session, "{after:?}");
     stage.check_heard().await?;
     assert_eq!(stage.site.bridge.agent_line("pi").await?["state"], "online");
+    Ok(())
+}
+
+// E2, E1
+#[tokio::test]
+#[ignore = "takes more than four minutes; the same is in the bridge's tables"]
+async fn who_dies_with_a_broker_that_has_a_memory_is_found_out_and_who_lives_is_asked() -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(240);
+    let options = Options { persistence: Persistence::EveryChange, ..Options::default() };
+    let stage = Stage::set_with(Engine::shared().await?, &options).await?;
+    let attic = world::agent("attic", &stage.engine.host(), &stage.broker.url())?;
+    attic.start().await?;
+    let bridge = &stage.site.bridge;
+    bridge.wait_agent("attic", "the other agent", online).await?;
+    let tap = stage.broker.tap(&["radar/v1/+/event", "radar/v1/+/resend"]).await?;
+    stage.engine.run(&stage.engine.unique("seen"), Spec::default()).await?;
+    for topic in ["radar/v1/pi/event", "radar/v1/attic/event"] {
+        tap.wait_for("an event", DEADLINE, |seen| seen.topic == topic).await?;
+    }
+    stage.check_heard().await?;
+
+    stage.broker.kill9().await?;
+    stage.site.agent.kill9().await?;
+    stage.broker.start().await?;
+    bridge.wait_agent("attic", "who lives", online).await?;
+    let status: Status = stage.retained(STATUS).await?;
+    assert_eq!(status.state, Presence::Online, "nobody publishes its last will");
+    until("who died", PATIENCE, async || {
+        let line = bridge.agent_line("pi").await?;
+        anyhow::ensure!(line["state"] == "offline" && line["reason"] == "silent", "{line}");
+        Ok(())
+    })
+    .await?;
+    anyhow::ensure!(online(&bridge.agent_line("attic").await?));
+
+    // A connection that stands says nothing by itself.
+    let tap = stage.broker.tap(&["radar/v1/attic/event", "radar/v1/attic/resend"]).await?;
+    bridge.stop().await?;
+    bridge.start().await?;
+    tap.wait_for("the question", PATIENCE, |seen| seen.topic.ends_with("resend")).await?;
+    tap.wait_for("the answer", DEADLINE, |seen| seen.topic.ends_with("event")).await?;
+    anyhow::ensure!(online(&bridge.agent_line("attic").await?));
     Ok(())
 }
 

@@ -1,8 +1,7 @@
 //! One agent: what the parts know of it, and its row in the store.
 
 use radar_link::time::Now;
-use radar_wire::codec::{decode, encode};
-use radar_wire::status::Status;
+use radar_wire::codec::encode;
 use radar_wire::topic::AgentId;
 
 use super::asking::Asking;
@@ -32,7 +31,7 @@ impl Agent {
     pub(super) fn hear(&mut self, retained: bool, now: Now) {
         if !retained {
             self.heard = self.heard.max(now.wall);
-            self.presence.doubted = false;
+            self.presence.doubted = self.presence.doubted.filter(|from| now.mono < *from);
         }
     }
 
@@ -82,10 +81,9 @@ impl Agent {
         if let Some(answers) = row.engine {
             present.handle_engine(answers);
         }
-        let presence = row.status.map_or_else(Presence::default, |payload| {
-            let machine = decode::<Status>(None, &payload).ok().and_then(|status| status.agent.machine);
-            Presence::restore(row.online, &row.reason, row.session, payload, machine)
-        });
+        let presence = row
+            .status
+            .map_or_else(Presence::default, |payload| Presence::restore(row.online, &row.reason, row.session, payload));
         let (heard, lost, unknown_gaps) = (row.heard, row.lost, row.unknown_gaps);
         Self { heard, presence, present, tracking, lost, unknown_gaps, ..Self::default() }
     }

@@ -1,12 +1,15 @@
 //! Whether an agent is there, by its statuses: those of an earlier session than one already seen are stale, and the
 //! last will of a session cannot end a later one. A session that has ended does not begin again.
 
+use std::time::Duration;
+
+use radar_wire::codec::decode;
 use radar_wire::status::{Presence as Word, Reason, Status};
 
 /// How long two machines must not have taken turns for the conflict to be over, in milliseconds.
 const CONFLICT: i64 = 3_600_000;
 
-/// The reason that the bridge gives when an agent says nothing after the broker has lost its memory.
+/// The reason that the bridge gives when an agent says nothing after a connection to the broker.
 pub(super) const SILENT: &str = "silent";
 
 /// Two machines use one agent id in turns, as hosts do that were cloned from one SD card.
@@ -27,8 +30,10 @@ pub(super) struct Presence {
     pub(super) session: u64,
     /// The payload of the last status that counted.
     pub(super) status: Box<[u8]>,
-    /// Whether the agent is to say again that it is there, since the broker lost its memory.
-    pub(super) doubted: bool,
+    /// Whether the agent is to say again that it is there, and from when on (monotonic) that counts.
+    pub(super) doubted: Option<Duration>,
+    /// Whether it answers when it is asked for events.
+    pub(super) answers: bool,
     pub(super) conflict: Option<Conflict>,
     machine: Option<Box<str>>,
     previous: Option<Box<str>>,
@@ -59,7 +64,6 @@ impl Presence {
             return Verdict::Stale;
         }
         if same_session && *self.status == *payload && self.state == Some(status.state) {
-            self.doubted = false;
             return Verdict::Same;
         }
         let was_online = same_session && self.state == Some(Word::Online);
@@ -67,8 +71,9 @@ impl Presence {
         self.reason = status.reason.as_str().into();
         self.session = status.session;
         self.status = payload.into();
-        self.doubted = false;
+        self.answers = answers(status);
         if status.state == Word::Offline {
+            self.doubted = None;
             return Verdict::News;
         }
         self.compare_machine(status.agent.machine.as_deref(), now);
@@ -82,21 +87,18 @@ impl Presence {
 
     /// It did not say again that it is there.
     pub(super) fn fall_silent(&mut self) {
-        self.doubted = false;
+        self.doubted = None;
         self.state = Some(Word::Offline);
         self.reason = SILENT.into();
     }
 
     /// Takes what was stored.
-    pub(super) fn restore(
-        online: bool,
-        reason: &str,
-        session: u64,
-        status: Box<[u8]>,
-        machine: Option<Box<str>>,
-    ) -> Self {
+    pub(super) fn restore(online: bool, reason: &str, session: u64, payload: Box<[u8]>) -> Self {
         let state = Some(if online { Word::Online } else { Word::Offline });
-        Self { state, reason: reason.into(), session, status, machine, ..Self::default() }
+        let status = decode::<Status>(None, &payload).ok();
+        let answers = status.as_ref().is_some_and(answers);
+        let machine = status.and_then(|status| status.agent.machine);
+        Self { state, reason: reason.into(), session, status: payload, answers, machine, ..Self::default() }
     }
 
     fn compare_machine(&mut self, machine: Option<&str>, now: i64) {
@@ -116,4 +118,8 @@ impl Presence {
         }
         self.previous = before;
     }
+}
+
+fn answers(status: &Status) -> bool {
+    status.can.iter().any(|word| &**word == "resend")
 }

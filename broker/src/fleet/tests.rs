@@ -107,7 +107,7 @@ fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// `online|offline <session> <reason> [machine=…] [engine=up|down]`
+/// `online|offline <session> <reason> [machine=…] [engine=up|down] [can=…]`
 fn status(words: &[&str], at: i64) -> Encoded {
     let machine = option(words, "machine").map(Into::into);
     let engine = option(words, "engine").map(|it| EngineFacts { answers: it == "up", ..EngineFacts::default() });
@@ -118,7 +118,7 @@ fn status(words: &[&str], at: i64) -> Encoded {
         at,
         agent: AgentFacts { machine, ..AgentFacts::default() },
         engine,
-        can: Vec::new(),
+        can: option(words, "can").map(Into::into).into_iter().collect(),
         allows: Vec::new(),
         warnings: Vec::new(),
     })

@@ -82,10 +82,12 @@ fn two_machines_that_take_turns_are_a_conflict_and_a_moved_card_is_none() {
 fn who_does_not_come_back_to_a_broker_without_memory_is_gone() {
     for confirmed in [false, true] {
         let mut desk = check(&[("0 online 5 start", &["touched"]), ("1000 connected new", &[])]);
-        assert_eq!(desk.fleet.poll_timeout(), Some(Duration::from_secs(181)));
+        assert_eq!(desk.run("61000 timeout"), [""; 0]);
         if confirmed {
             desk.run("100000 retained online 5 start");
         }
+        assert_eq!(desk.run("121000 timeout"), [""; 0]);
+        assert_eq!(desk.fleet.poll_timeout(), Some(Duration::from_secs(181)));
         let out = desk.run("181000 timeout");
         assert_eq!((out.is_empty(), desk.view().online()), (confirmed, confirmed));
         assert_eq!(desk.fleet.poll_timeout(), None);
@@ -94,8 +96,79 @@ fn who_does_not_come_back_to_a_broker_without_memory_is_gone() {
             assert_eq!(desk.run("190000 online 5 start"), ["touched"]);
         }
     }
-    let desk = check(&[("0 online 5 start", &["touched"]), ("1000 connected resumed", &[])]);
-    assert_eq!(desk.fleet.poll_timeout(), None);
+    // There is nothing to ask for, or nobody who answers.
+    for start in ["0 online 5 start can=resend", "0 online 5 start"] {
+        let mut desk = check(&[(start, &["touched"])]);
+        if !start.contains("can") {
+            desk.run("1 event 7 1 start web");
+        }
+        desk.run("1000 connected resumed");
+        assert_eq!(desk.fleet.poll_timeout(), None);
+    }
+}
+
+// E2, E1
+#[test]
+fn who_died_with_a_broker_that_has_a_memory_is_gone() {
+    let script = [
+        ("0 online 5 start can=resend", &["touched"][..]),
+        ("1 event 7 1 start web", &["store start 7/1"]),
+        ("1000 connected resumed", &[]),
+        // It waited at the broker, as the status that the broker remembers.
+        ("2000 event 7 2 kill web", &["store kill 7/2"]),
+        ("2001 retained online 5 start can=resend", &["touched"]),
+        ("61000 timeout", &["resend 7/2..=2"]),
+        ("121000 timeout", &["resend 7/2..=2"]),
+    ];
+    for sign in
+        [None, Some("70000 event 7 2 kill web"), Some("70000 online 6 start can=resend"), Some("70000 offline 5 lost")]
+    {
+        let mut desk = Desk::new();
+        for (line, expected) in script {
+            if line.starts_with("121000")
+                && let Some(sign) = sign
+            {
+                desk.run(sign);
+                assert_eq!(desk.run(line), [""; 0], "{sign}");
+            } else {
+                assert_eq!(desk.run(line), *expected, "after `{line}`");
+            }
+        }
+        let there = desk.view().online();
+        let out = desk.run("181000 timeout");
+        assert_eq!((desk.view().online(), out.len()), (sign.is_some() && there, usize::from(sign.is_none())));
+        assert_eq!(desk.fleet.poll_timeout(), None);
+        if sign.is_none() {
+            assert_eq!(&*desk.view().reason, "silent");
+        }
+    }
+}
+
+// E2
+#[test]
+fn many_who_say_nothing_are_asked_a_part_at_a_time() {
+    let mut fleet = Fleet::new(Limits::default());
+    let now = |at| Now { mono: Duration::from_secs(at), wall: 1000 };
+    for number in 0..1200 {
+        let id: AgentId = format!("pi-{number}").parse().unwrap();
+        let status = status(&["online", "5", "start", "can=resend"], 0).bytes;
+        let event = encode(&event(&["event", "7", "1", "start", "web"], 0)).unwrap().bytes;
+        for (channel, payload) in [(Channel::Status, status), (Channel::Event, event)] {
+            fleet.handle_message(&id, &channel, Some("application/cbor"), &payload, false, now(0));
+        }
+    }
+    let asked = |fleet: &mut Fleet| {
+        let effects = std::iter::from_fn(|| fleet.next_effect());
+        effects.filter(|effect| matches!(effect, Effect::Publish { channel: Channel::Resend, .. })).count()
+    };
+    asked(&mut fleet);
+    fleet.handle_connected(true, now(1));
+    let mut counts = Vec::new();
+    while let Some(due) = fleet.poll_timeout() {
+        fleet.handle_timeout(Now { mono: due, wall: 1000 });
+        counts.push((due.as_secs(), asked(&mut fleet)));
+    }
+    assert_eq!(counts, [(61, 500), (62, 500), (63, 200), (121, 500), (122, 500), (123, 200), (181, 0)]);
 }
 
 // E13
