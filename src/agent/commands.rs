@@ -159,7 +159,7 @@ impl Commands {
             let resumed = commands.working.values().any(|(working, _)| *working == jti);
             match outcome {
                 None if resumed => {}
-                Some(outcome) => commands.tell(outcome),
+                Some(outcome) => commands.tell_end(outcome),
                 None => {
                     let reason = "interrupted: the agent ended while this was under way; see what became of it";
                     commands.end(&jti, Progress::Failed, Some(reason.into()), None, now);
@@ -297,7 +297,7 @@ impl Commands {
     /// Takes a command into the journal, which is to be written before anything is done.
     fn note(&mut self, claims: &Claims, seconds: i64) -> Result<(), String> {
         let until = claims.exp.saturating_add(SKEW);
-        if !self.journal.accept(&claims.jti, until, seconds) {
+        if !self.journal.accept(&claims.jti, policy::only_reads(claims.cmd.word()), until, seconds) {
             return Err("busy: too many commands are remembered".to_owned());
         }
         self.unwritten = true;
