@@ -4,7 +4,7 @@
 //!
 //! The way of a command: it is stored, and only then sent, once; what the agent says of it is stored; it ends with the
 //! agent's last word, or as unknown when none has come for a while after its time, or for long work after the last sign
-//! of life. What has ended never changes.
+//! of life. What has ended never changes, but for one thing: a last word that comes late takes the place of unknown.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::store::rows::CommandRow;
 
 mod admission;
+mod patience;
 mod state;
 
 pub use admission::{Known, Refusal, admit, takes_commands};
@@ -28,11 +29,10 @@ pub const VALID: Duration = Duration::from_secs(60);
 pub const VALID_MOST: Duration = Duration::from_secs(5 * 60);
 /// How long after its time an agent's last word is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long after the last sign of life of an agent that is at long work (a pull, a log) its last word is waited for. A
-/// container may have 10 min to become healthy, about which nothing is told.
-pub const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Commands that are under way at most.
 pub const MOST: usize = 10_000;
+/// Of those that have ended as unknown, so many are remembered at most, the last ones: their agent may still tell more.
+const GIVEN_UP: usize = 1000;
 /// Bytes of a command as JSON, and of the name of who asks; so that its token is well below what agents read.
 const COMMAND_BYTES: usize = 2048;
 const WHO_BYTES: usize = 256;
@@ -44,6 +44,8 @@ const REASON: usize = 1000;
 pub struct Commanding {
     issuer: String,
     under_way: BTreeMap<Box<str>, UnderWay>,
+    /// Those that have ended as unknown.
+    given_up: BTreeMap<Box<str>, CommandRow>,
     /// When each is given up.
     dues: BTreeSet<(Duration, Box<str>)>,
     /// The time in the last jti.
@@ -129,8 +131,8 @@ impl Commanding {
     #[must_use]
     pub fn new(issuer: String, under_way: Vec<CommandRow>, last: Option<&str>, now: Now) -> Self {
         let last = last.and_then(|jti| jti.split('-').next()?.parse().ok()).unwrap_or(0);
-        let (effects, dues) = Default::default();
-        let mut commanding = Self { issuer, under_way: BTreeMap::new(), dues, last, effects };
+        let (effects, dues, given_up) = Default::default();
+        let mut commanding = Self { issuer, under_way: BTreeMap::new(), given_up, dues, last, effects };
         for row in under_way {
             let left = u64::try_from(row.expires.saturating_sub(now.wall)).unwrap_or(0);
             let valid_until = now.mono + Duration::from_millis(left).min(VALID_MOST);
@@ -221,19 +223,25 @@ impl Commanding {
         self.end(jti, State::Failed, Some(reason.into()), None, now);
     }
 
-    /// An agent says how a command goes. Of commands that have ended, and of another agent's, it says nothing.
+    /// An agent says how a command goes. Of another agent's it says nothing, nor of one that has ended, unless as unknown:
+    /// who waited was told that, and what is stored becomes true.
     pub fn handle_outcome(&mut self, agent: &AgentId, outcome: Outcome, now: Now) {
         let Outcome { jti, at, state, reason, result } = outcome;
         let state = State::of(&state);
-        let Some(command) = self.under_way.get_mut(&jti).filter(|command| command.row.agent == *agent) else { return };
+        let is_of = |row: &CommandRow| row.agent == *agent;
+        if state.is_final() && self.given_up.get(&jti).is_some_and(is_of) {
+            let (reason, result) = shown(reason, result);
+            let given_up = self.given_up.remove(&jti);
+            let late = given_up.map(|row| ended(row, state, reason, result.as_ref(), now));
+            self.effects.extend(late.map(|row| Effect::Store(Box::new(row))));
+            return;
+        }
+        let Some(command) = self.under_way.get_mut(&jti).filter(|command| is_of(&command.row)) else { return };
         let row = &mut command.row;
         if state < row.state {
             return;
         }
-        let reason = reason.map(|reason| reason.chars().take(REASON).collect::<String>().into());
-        let result = result.map(|result| {
-            serde_json::to_value(&result).unwrap_or_else(|_| Value::from("a result that has no form as JSON"))
-        });
+        let (reason, result) = shown(reason, result);
         if state.is_final() {
             self.end(&jti, state, reason, result, now);
             return;
@@ -273,7 +281,9 @@ impl Commanding {
     /// Gives up those of which nothing more was heard.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some((_, jti)) = self.dues.first().filter(|(due, _)| *due <= now.mono).cloned() {
-            self.end(&jti, State::Unknown, Some("no outcome came: the agent may be away".into()), None, now);
+            let taken = self.get(&jti).is_some_and(|row| row.state > State::Issued);
+            let why = if taken { "has taken it, and may be at it still, or away" } else { "may be away" };
+            self.end(&jti, State::Unknown, Some(format!("no outcome came: the agent {why}").into()), None, now);
         }
     }
 
@@ -283,11 +293,12 @@ impl Commanding {
         self.under_way.insert(jti, UnderWay { row, valid_until, due, sent });
     }
 
-    /// Long work that was taken is waited for anew.
+    /// What may take long, and was taken, is waited for anew.
     fn prolong(&mut self, jti: &str, now: Now) {
         let Some(command) = self.under_way.get_mut(jti) else { return };
-        let due = command.due.max(now.mono + LONG_PATIENCE);
-        if due > command.due && admission::is_long(&command.row.what) {
+        let Some(silence) = patience::silence(&command.row.what) else { return };
+        let due = now.mono + silence;
+        if due > command.due {
             self.dues.remove(&(command.due, jti.into()));
             self.dues.insert((due, jti.into()));
             command.due = due;
@@ -295,15 +306,31 @@ impl Commanding {
     }
 
     fn end(&mut self, jti: &str, state: State, reason: Option<Box<str>>, result: Option<Value>, now: Now) {
-        let Some((jti, UnderWay { mut row, due, .. })) = self.under_way.remove_entry(jti) else { return };
+        let Some((jti, UnderWay { row, due, .. })) = self.under_way.remove_entry(jti) else { return };
         self.dues.remove(&(due, jti.clone()));
-        row.state = state;
-        row.reason.clone_from(&reason);
-        row.result = result.as_ref().map(|result| result.to_string().into());
-        row.ended = Some(now.wall);
+        let row = ended(row, state, reason.clone(), result.as_ref(), now);
+        if state == State::Unknown {
+            self.given_up.insert(jti.clone(), row.clone());
+            if self.given_up.len() > GIVEN_UP {
+                self.given_up.pop_first();
+            }
+        }
         self.effects.push_back(Effect::Store(Box::new(row)));
         self.effects.push_back(Effect::Tell(Box::new(News { jti, at: now.wall, state, reason, result })));
     }
+}
+
+fn ended(row: CommandRow, state: State, reason: Option<Box<str>>, result: Option<&Value>, now: Now) -> CommandRow {
+    let result = result.map(|result| result.to_string().into());
+    CommandRow { state, reason, result, ended: Some(now.wall), ..row }
+}
+
+/// What an agent says, as it is stored and told.
+fn shown(reason: Option<Box<str>>, result: Option<ciborium::Value>) -> (Option<Box<str>>, Option<Value>) {
+    let reason = reason.map(|reason| reason.chars().take(REASON).collect::<String>().into());
+    let as_json =
+        |result| serde_json::to_value(&result).unwrap_or_else(|_| Value::from("a result that has no form as JSON"));
+    (reason, result.map(as_json))
 }
 
 #[cfg(test)]

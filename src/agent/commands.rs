@@ -89,6 +89,8 @@ pub(super) struct Commands {
     waiting: BTreeMap<Target, VecDeque<Accepted>>,
     /// By the ticket of the act; an update has one to itself.
     working: BTreeMap<u64, (Box<str>, Target)>,
+    /// The containers that the prune under way removes; there is one at a time.
+    pruned: Vec<ContainerId>,
     streams: Streams,
     renewal: Option<Renewal>,
     updates: Updates,
@@ -127,6 +129,7 @@ impl Commands {
             fresh: Vec::new(),
             waiting: BTreeMap::new(),
             working: BTreeMap::new(),
+            pruned: Vec::new(),
             streams: Streams::new(),
             renewal: None,
             updates: Updates::default(),
@@ -156,7 +159,7 @@ impl Commands {
             let resumed = commands.working.values().any(|(working, _)| *working == jti);
             match outcome {
                 None if resumed => {}
-                Some(outcome) => commands.tell(outcome),
+                Some(outcome) => commands.tell_end(outcome),
                 None => {
                     let reason = "interrupted: the agent ended while this was under way; see what became of it";
                     commands.end(&jti, Progress::Failed, Some(reason.into()), None, now);
@@ -262,15 +265,23 @@ impl Commands {
                 return Err(refused(format!("protected: {word} is not for this container: {why}")));
             }
         }
-        if let Some(record) = record.filter(|record| self.is_updated(record.id)) {
+        if let Some(record) = record.filter(|record| self.is_updated(record)) {
             return Err(refused(format!("busy: {} is being updated", record.name)));
+        }
+        let updates = matches!(claims.cmd, Command::Update { .. });
+        if let Some(record) = record.filter(|record| updates && self.pruned.contains(&record.id)) {
+            return Err(refused(format!("busy: {} does not run, and a prune is removing it", record.name)));
         }
         if let Command::SelfUpdate { image, program, patience } = &claims.cmd {
             let renewed = self.accept_renewal(claims, image.as_deref(), program.as_ref(), *patience, seconds);
             return renewed.map(|()| None).map_err(refused);
         }
         let id = record.map(|record| record.id);
-        let task = Task::of(&claims.cmd, id, records, &self.rules, self.podman).map_err(refused)?;
+        let is_updated = |record: &Record| self.is_updated(record);
+        let mut task = Task::of(&claims.cmd, id, records, &self.rules, self.podman).map_err(refused)?;
+        if let Task::Act(Act::RemoveStopped { ids }) = &mut task {
+            ids.retain(|id| !records.get(id).is_some_and(is_updated));
+        }
         let target = task.target(id);
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum::<usize>() + self.fresh.len();
         let ahead = self.waiting.get(&target).map_or(0, VecDeque::len)
@@ -286,7 +297,7 @@ impl Commands {
     /// Takes a command into the journal, which is to be written before anything is done.
     fn note(&mut self, claims: &Claims, seconds: i64) -> Result<(), String> {
         let until = claims.exp.saturating_add(SKEW);
-        if !self.journal.accept(&claims.jti, until, seconds) {
+        if !self.journal.accept(&claims.jti, policy::only_reads(claims.cmd.word()), until, seconds) {
             return Err("busy: too many commands are remembered".to_owned());
         }
         self.unwritten = true;
@@ -321,7 +332,12 @@ impl Commands {
             return;
         }
         self.pulls.end(ticket);
-        let Some((jti, _)) = self.working.remove(&ticket) else { return self.handle_updated(ticket, &result, now) };
+        let Some((jti, target)) = self.working.remove(&ticket) else {
+            return self.handle_updated(ticket, &result, now);
+        };
+        if target == Target::Unused {
+            self.pruned.clear();
+        }
         match result {
             Ok(Done { needed, result }) => {
                 let unchanged = (!needed).then(|| "unchanged: it was so already".into());
@@ -388,9 +404,14 @@ impl Commands {
         self.go_on();
     }
 
-    fn act(&mut self, ticket: u64, act: Act, now: Now) {
-        if matches!(act, Act::Pull { .. }) {
-            self.pulls.begin(ticket, now.mono);
+    fn act(&mut self, ticket: u64, mut act: Act, now: Now) {
+        match &mut act {
+            Act::Pull { .. } => self.pulls.begin(ticket, now.mono),
+            Act::RemoveStopped { ids } => {
+                self.spare_updated(ids);
+                self.pruned.clone_from(ids);
+            }
+            _ => {}
         }
         self.effects.push_back(Effect::Act { ticket, act });
     }

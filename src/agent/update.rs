@@ -132,8 +132,14 @@ impl Updates {
         resumed
     }
 
-    /// Whether a container is being updated, or replaced together with one that is.
-    pub(super) fn holds(&self, id: ContainerId) -> bool {
+    /// Whether a container is being updated, or replaced together with one that is; or has a name that an update gives,
+    /// and is one of its own that it has not heard of yet.
+    pub(super) fn holds(&self, id: ContainerId, name: &str) -> bool {
+        self.running.values().any(|(running, _)| running.holds(id) || running.names(name))
+    }
+
+    /// The same, of a container whose name is not known.
+    pub(super) fn holds_id(&self, id: ContainerId) -> bool {
         self.running.values().any(|(running, _)| running.holds(id))
     }
 
@@ -261,4 +267,4 @@ impl Updates {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

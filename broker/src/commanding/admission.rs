@@ -1,6 +1,5 @@
 //! Whether what somebody wants can become a command now, by what is known of the agent and of the bridge itself.
 
-use radar_wire::command::Command;
 use radar_wire::status::Status;
 use radar_wire::topic::AgentId;
 
@@ -66,21 +65,6 @@ pub fn admit(agent: &AgentId, known: Known<'_>) -> Result<(), Refusal> {
 #[must_use]
 pub fn takes_commands(status: &Status) -> bool {
     status.can.iter().any(|word| &**word == "commands")
-}
-
-/// Whether its end may come long after its time: it is waited for as long as its agent gives signs of life.
-#[must_use]
-pub(super) fn is_long(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Logs { .. }
-            | Command::Stats { .. }
-            | Command::Pull { .. }
-            | Command::Prune { .. }
-            | Command::RemoveImage { .. }
-            | Command::Update { .. }
-            | Command::SelfUpdate { .. }
-    )
 }
 
 #[cfg(test)]

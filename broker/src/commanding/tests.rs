@@ -1,3 +1,5 @@
+use radar_wire::command::Progress;
+
 use super::*;
 
 const START: i64 = 1_795_228_544_250;
@@ -115,15 +117,67 @@ fn nobody_speaks_for_another_agent() {
 // E6
 #[test]
 fn without_an_outcome_it_ends_as_unknown_a_minute_after_its_time() {
-    let unknown = &["store unknown (no outcome came: the agent may be away) at 120000", "tell unknown"];
+    let why = "the agent has taken it, and may be at it still, or away";
+    let unknown = &*format!("store unknown (no outcome came: {why}) at 120000");
     check(&[
         ("0 ask", &["store issued"]),
         ("0 stored", &["publish stop for 60s"]),
         ("1 pi accepted", &["store accepted", "tell accepted"]),
         ("119999 time", &[]),
-        ("120000 time", unknown),
-        ("120001 pi succeeded", &[]),
+        ("120000 time", &[unknown, "tell unknown"]),
     ]);
+    check(&[
+        ("0 ask", &["store issued"]),
+        ("0 stored", &["publish stop for 60s"]),
+        ("120000 time", &["store unknown (no outcome came: the agent may be away) at 120000", "tell unknown"]),
+    ]);
+}
+
+// E5
+#[test]
+fn a_last_word_that_comes_late_is_stored_in_the_place_of_unknown_and_told_to_nobody() {
+    let asked: [(&str, &[&str]); 2] = [("0 ask", &["store issued"]), ("0 stored", &["publish stop for 60s"])];
+    let unknown: (&str, &[&str]) =
+        ("120000 time", &["store unknown (no outcome came: the agent may be away) at 120000", "tell unknown"]);
+    let late: [(&str, &[&str]); 6] = [
+        ("120001 attic succeeded", &[]),
+        ("120002 pi accepted", &[]),
+        ("120003 pi progress", &[]),
+        ("300000 pi succeeded", &["store succeeded = [1] at 300000"]),
+        ("300001 pi failed gone", &[]),
+        ("999999 time", &[]),
+    ];
+    check(&[&asked[..], &[unknown], &late].concat());
+    // The last ones are remembered.
+    let mut commanding = commanding();
+    let named: Vec<_> = (0..=GIVEN_UP).map(|number| commanding.issue(ask(number as u64), at(0)).unwrap()).collect();
+    commanding.handle_timeout(at(120_000));
+    out(&mut commanding);
+    for (jti, expected) in [(&named[0], 0), (&named[1], 1), (&named[GIVEN_UP], 1)] {
+        let outcome = Outcome { jti: jti.clone(), at: 7, state: Progress::Failed, reason: None, result: None };
+        commanding.handle_outcome(&"pi".parse().unwrap(), outcome, at(120_001));
+        assert_eq!(out(&mut commanding).len(), expected, "{jti}");
+    }
+    assert_eq!(commanding.given_up.len(), GIVEN_UP - 2);
+}
+
+// DM4, DM10
+#[test]
+fn what_says_how_long_it_may_take_is_waited_for_that_long() {
+    let update = |patience| Command::Update { container: "web".into(), image: None, dry_run: false, patience };
+    for (command, before, after) in [
+        (Command::Restart { container: "web".into(), timeout: Some(300) }, 394_999, 395_000),
+        (update(Some(3600)), 3_904_999, 3_905_000),
+    ] {
+        let mut commanding = commanding();
+        commanding.issue(Ask { command: command.clone(), ..ask(10) }, at(0)).unwrap();
+        commanding.handle_stored(A, at(0));
+        outcome(&mut commanding, "pi", "accepted", at(5_000));
+        commanding.handle_timeout(at(before));
+        assert!(commanding.get(A).is_some(), "{command:?}");
+        commanding.handle_timeout(at(after));
+        assert!(commanding.get(A).is_none(), "{command:?}");
+    }
 }
 
 // DM5, DM12
@@ -152,7 +206,7 @@ fn long_work_is_waited_for_as_long_as_there_are_signs_of_life() {
     assert_eq!((due(&commanding), commanding.get(A)), (None, None));
 
     // After a restart it is waited for again, once it was taken.
-    for (state, expected) in [(State::Issued, 120), (State::Accepted, LONG_PATIENCE.as_secs())] {
+    for (state, expected) in [(State::Issued, 120), (State::Accepted, patience::LONG.as_secs())] {
         let (issued, expires) = (START, START + 60_000);
         let row = CommandRow { what: pull.command.clone(), state, issued, expires, ..CommandRow::example(A) };
         let restarted = Commanding::new(String::new(), vec![row], None, at(0));

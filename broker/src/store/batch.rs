@@ -264,7 +264,7 @@ impl<'a> Batch<'a> {
                 "INSERT INTO commands (jti, agent, who, what, issued, expires, state, reason, result, ended)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (jti) DO UPDATE SET state = ?7, reason = ?8, result = ?9, ended = ?10
-                 WHERE ended IS NULL",
+                 WHERE ended IS NULL OR state = 'unknown' AND ?10 IS NOT NULL",
             )?
             .execute(params![
                 row.jti,

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use radar_wire::command::Outcome;
+use radar_wire::command::{Outcome, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::rules::SKEW;
+use crate::agent::spool;
 
 /// So many commands are remembered at most; each for the minutes in which it could be sent again.
 const MOST: usize = 1024;
@@ -14,11 +15,19 @@ const MOST: usize = 1024;
 /// How long an outcome that the broker has not taken is kept after its command has expired, in seconds.
 const UNTOLD: i64 = 24 * 60 * 60;
 
+/// Bytes of a result that are kept until it is told, and of all of them: the journal is written as a whole, again and
+/// again, and on a card.
+const RESULT: usize = 4 * 1024;
+const RESULTS: usize = 64 * 1024;
+
 /// A command that was accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// Until when it could be sent again, in seconds since 1970.
     pub(super) until: i64,
+    /// It only reads: what it finds is not kept, since it can be asked for again.
+    #[serde(default)]
+    pub(super) reads: bool,
     /// How it ended; none while it is under way.
     pub(super) outcome: Option<Outcome>,
     /// The broker has its end.
@@ -38,7 +47,7 @@ pub struct Journal {
 impl Journal {
     /// The form in which it is written.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        crate::agent::spool::cbor(self)
+        spool::cbor(self)
     }
 
     pub(super) fn get(&self, jti: &str) -> Option<&Entry> {
@@ -49,14 +58,35 @@ impl Journal {
         self.entries.get_mut(jti)
     }
 
-    /// Takes note of a command; false when there are too many.
-    pub(super) fn accept(&mut self, jti: &str, until: i64, now: i64) -> bool {
+    /// Takes note of a command, which only reads or not; false when there are too many.
+    pub(super) fn accept(&mut self, jti: &str, reads: bool, until: i64, now: i64) -> bool {
         self.forget(now);
         if self.entries.len() >= MOST {
             return false;
         }
         self.latest = self.latest.max(now);
-        self.entries.insert(jti.into(), Entry { until, outcome: None, told: false });
+        self.entries.insert(jti.into(), Entry { until, reads, outcome: None, told: false });
+        true
+    }
+
+    /// Takes note of an end. Returns what is told of it from now on when it itself is lost: it, or when its result is not
+    /// kept, that.
+    pub(super) fn end(&mut self, outcome: &Outcome) -> Option<Outcome> {
+        let others = self.entries.iter().filter(|(jti, _)| **jti != outcome.jti);
+        let held: usize = others.filter_map(|(_, entry)| entry.outcome.as_ref()).map(result_bytes).sum();
+        let entry = self.entries.get_mut(&outcome.jti)?;
+        let room = if entry.reads { 0 } else { RESULT.min(RESULTS.saturating_sub(held)) };
+        let noted = if result_bytes(outcome) <= room { outcome.clone() } else { without_result(outcome, entry.reads) };
+        entry.outcome = Some(noted.clone());
+        Some(noted)
+    }
+
+    /// The broker has this outcome. Returns whether that is an end, and new; its result is of no use any more.
+    pub(super) fn tell(&mut self, outcome: &Outcome) -> bool {
+        let is_end = !matches!(outcome.state, Progress::Accepted | Progress::Progress);
+        let entry = self.entries.get_mut(&outcome.jti).filter(|entry| is_end && entry.outcome.is_some() && !entry.told);
+        let Some(entry) = entry else { return false };
+        (entry.told, entry.outcome) = (true, Some(without_result(outcome, false)));
         true
     }
 
@@ -83,4 +113,22 @@ impl Journal {
             !(over && told && entry.outcome.is_some())
         });
     }
+}
+
+/// Bytes of what an outcome has found, in the form in which it is written.
+pub(super) fn result_bytes(outcome: &Outcome) -> usize {
+    outcome.result.as_ref().map_or(0, |result| spool::cbor(result).len())
+}
+
+/// An end whose result is gone. One that was only to find something has not succeeded without it.
+fn without_result(outcome: &Outcome, reads: bool) -> Outcome {
+    let Outcome { jti, at, state, reason, result } = outcome.clone();
+    let (state, why) = match (result, reads) {
+        (None, _) => (state, None),
+        (Some(_), true) => {
+            (Progress::Failed, Some("interrupted: what it found could not be kept until it was told; ask again"))
+        }
+        (Some(_), false) => (state, Some("not-kept: what it found or did was told before, or was too much to keep")),
+    };
+    Outcome { jti, at, state, reason: reason.or_else(|| why.map(Into::into)), result: None }
 }

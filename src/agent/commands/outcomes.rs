@@ -6,9 +6,13 @@ use radar_link::time::Now;
 use radar_wire::command::{Outcome, Progress};
 
 use super::Commands;
+use super::journal::result_bytes;
 
 /// How many outcomes wait for the broker; over it the oldest that is no end goes first.
 const MOST: usize = 512;
+
+/// How many bytes of results wait, beyond a little of each: ten of the largest. In memory they are several times that.
+const BYTES: usize = 2 * 1024 * 1024;
 
 /// The outcomes that wait.
 #[derive(Debug, Default)]
@@ -22,19 +26,26 @@ struct Waiting {
     /// Names it while it is under way.
     number: u64,
     under_way: bool,
+    /// Of its result.
+    bytes: usize,
     outcome: Outcome,
 }
 
 impl Outcomes {
-    pub(super) fn push(&mut self, outcome: Outcome) {
+    /// Takes one, or in its place another, which is a small one, when too much waits.
+    pub(super) fn push(&mut self, mut outcome: Outcome, small: Option<Outcome>) {
         if self.waiting.len() >= MOST {
             let is_no_end =
                 |waiting: &Waiting| matches!(waiting.outcome.state, Progress::Accepted | Progress::Progress);
             let at = self.waiting.iter().position(is_no_end).unwrap_or(0);
             self.waiting.remove(at);
         }
+        let mut bytes = result_bytes(&outcome);
+        if let Some(small) = small.filter(|_| self.bytes() + bytes > BYTES) {
+            (bytes, outcome) = (result_bytes(&small), small);
+        }
         self.numbers += 1;
-        self.waiting.push_back(Waiting { number: self.numbers, under_way: false, outcome });
+        self.waiting.push_back(Waiting { number: self.numbers, under_way: false, bytes, outcome });
     }
 
     /// The next one, which is under way from then on.
@@ -53,7 +64,7 @@ impl Outcomes {
     /// What it found is left away, for this reason.
     pub(super) fn cut(&mut self, number: u64, reason: String) -> Option<&Outcome> {
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.number == number)?;
-        waiting.outcome.result = None;
+        (waiting.outcome.result, waiting.bytes) = (None, 0);
         waiting.outcome.reason = Some(reason.into());
         Some(&waiting.outcome)
     }
@@ -80,6 +91,10 @@ impl Outcomes {
         self.iter().any(|outcome| &*outcome.jti == jti)
     }
 
+    fn bytes(&self) -> usize {
+        self.waiting.iter().map(|waiting| waiting.bytes).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -98,11 +113,7 @@ impl Commands {
     /// The broker, and behind it somebody, has it.
     pub(in super::super) fn handle_taken(&mut self, number: u64) {
         let Some(outcome) = self.outcomes.take(number) else { return };
-        if let Some(entry) = self.journal.get_mut(&outcome.jti).filter(|entry| entry.outcome.as_ref() == Some(&outcome))
-        {
-            entry.told = true;
-            self.unwritten = true;
-        }
+        self.unwritten |= self.journal.tell(&outcome);
     }
 
     /// It is larger than the broker takes: what it found is left away.
@@ -141,15 +152,17 @@ impl Commands {
         now: Now,
     ) {
         self.outcomes.forget_progress(jti);
-        let outcome = Outcome { jti: jti.into(), at: now.wall, state, reason, result };
-        if let Some(entry) = self.journal.get_mut(jti) {
-            entry.outcome = Some(outcome.clone());
-            self.unwritten = true;
-        }
-        self.tell(outcome);
+        self.tell_end(Outcome { jti: jti.into(), at: now.wall, state, reason, result });
+    }
+
+    /// Notes an end, and tells it.
+    pub(super) fn tell_end(&mut self, outcome: Outcome) {
+        let noted = self.journal.end(&outcome);
+        self.unwritten |= noted.is_some();
+        self.outcomes.push(outcome, noted);
     }
 
     pub(super) fn tell(&mut self, outcome: Outcome) {
-        self.outcomes.push(outcome);
+        self.outcomes.push(outcome, None);
     }
 }

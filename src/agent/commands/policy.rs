@@ -70,6 +70,11 @@ pub(super) fn harms(action: &str) -> bool {
     ["stop", "restart", "kill", "pause", "rename", "remove", "update"].contains(&action)
 }
 
+/// What changes nothing, so that it can be asked for again.
+pub(super) fn only_reads(action: &str) -> bool {
+    ["inspect", "top", "images", "networks", "volumes"].contains(&action)
+}
+
 /// The actions that a label names; a word that is none is passed over.
 fn actions_of(list: &str) -> BTreeSet<&'static str> {
     allow::words(list).filter_map(|word| allow::actions(word).ok()).flatten().collect()

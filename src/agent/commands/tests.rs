@@ -457,6 +457,7 @@ fn an_outcome_that_is_not_taken_is_told_again() {
     assert_eq!(desk.told(), ["01-1 succeeded"]);
 }
 
+mod keeping;
 mod store;
 mod streaming;
 mod updating;

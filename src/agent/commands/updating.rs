@@ -3,7 +3,7 @@
 
 use radar_link::time::Now;
 use radar_wire::command::{Outcome, Progress};
-use radar_wire::container::ContainerId;
+use radar_wire::container::{ContainerId, Record};
 
 use super::super::update::{self, Guard, Order};
 use super::Commands;
@@ -24,7 +24,7 @@ impl Commands {
             Target::Container(id) => Some(*id),
             _ => None,
         });
-        let guard = Guard { rules: &self.rules, busy: busy.collect() };
+        let guard = Guard { rules: &self.rules, busy: busy.chain(self.pruned.iter().copied()).collect() };
         self.updates.handle_acted(ticket, result, &guard, &mut self.tickets, now);
         self.work(now);
     }
@@ -55,10 +55,20 @@ impl Commands {
     }
 
     /// Whether a container is being updated, or is to be.
-    pub(super) fn is_updated(&self, id: ContainerId) -> bool {
+    pub(super) fn is_updated(&self, record: &Record) -> bool {
+        self.updates.holds(record.id, &record.name) || self.is_to_be_updated(record.id)
+    }
+
+    /// What a prune that begins now leaves alone: an update's way back does not run, and what it has made does not yet.
+    /// Which they are may have become known since the prune was accepted.
+    pub(super) fn spare_updated(&self, ids: &mut Vec<ContainerId>) {
+        ids.retain(|id| !self.updates.holds_id(*id) && !self.is_to_be_updated(*id));
+    }
+
+    fn is_to_be_updated(&self, id: ContainerId) -> bool {
         let asked = self.waiting.values().flatten().chain(&self.fresh);
         let mut asked = asked.filter(|accepted| matches!(accepted.task, Task::Update(_)));
-        self.updates.holds(id) || asked.any(|accepted| accepted.target == Target::Container(id))
+        asked.any(|accepted| accepted.target == Target::Container(id))
     }
 
     /// The update that has asked for this act.

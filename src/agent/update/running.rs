@@ -10,7 +10,7 @@ use radar_wire::command::Progress;
 use radar_wire::container::ContainerId;
 use serde_json::Value;
 
-use super::blueprint::{Blueprint, rejoin};
+use super::blueprint::{Blueprint, rejoin, text};
 use super::health::{Verdict, Watch};
 use super::journal::{Entry, Phase, mark};
 use super::plan::{self, Deed, Side, Step};
@@ -156,9 +156,15 @@ impl Running {
         }
     }
 
-    /// Whether it is about this container.
+    /// Whether it is about this container, or about one that shares its namespaces.
     pub(super) fn holds(&self, id: ContainerId) -> bool {
-        self.order.id == id || self.entry.has(id)
+        let shares = |other: &Value| text(&other["Id"]).parse() == Ok(id);
+        self.order.id == id || self.entry.has(id) || self.sharing.iter().any(shares)
+    }
+
+    /// Whether it gives this name to one of its containers for a while.
+    pub(super) fn names(&self, name: &str) -> bool {
+        (0..self.entry.members.len()).any(|at| *self.entry.backup(at) == *name || *self.entry.temporary(at) == *name)
     }
 
     /// How an act has ended.

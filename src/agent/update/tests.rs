@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::engine::act::{ActErrorKind, Document};
 
-mod host;
+pub(in crate::agent) mod host;
 
 use host::Host;
 
@@ -167,7 +167,7 @@ fn failures(result: &Option<Cbor>) -> Vec<String> {
 }
 
 /// A container called `web`, in all the ways that matter, and its id.
-fn scenes(health: &str) -> Vec<(&'static str, Host, String)> {
+pub(in crate::agent) fn scenes(health: &str) -> Vec<(&'static str, Host, String)> {
     let table = [
         ("running", "running", false, ""),
         ("stopped", "exited", false, ""),

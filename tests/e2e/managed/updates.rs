@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bollard::models::HealthConfig;
 use radar_tests::engine::{Engine, Spec};
 use radar_tests::registry::Registry;
 use radar_tests::wait::until;
@@ -159,5 +160,39 @@ pub(super) async fn given_back(stage: &Stage) -> Result<()> {
     }
     let row = &stage.audit("pi", "update", &name).await?[0];
     ensure!(row["reason"].as_str().is_some_and(|why| why.starts_with("rolled-back: unhealthy: ")), "{row}");
+    Ok(())
+}
+
+// DM10, DM16
+#[tokio::test]
+async fn a_prune_while_the_new_one_is_watched_leaves_the_way_back() -> Result<()> {
+    // On an engine of its own, where there is nothing else to prune.
+    let (stage, engine) = (Stage::shared().await?, Engine::start().await?);
+    let _pruned = stage.agent("pruned", &engine).await?;
+    let aged = Aged::make(&engine).await?;
+    let ailing = aged.plain().health("test $VERSION = 1", Duration::from_secs(1)).adjust(|body| {
+        // So there is time for the prune.
+        body.healthcheck = body.healthcheck.take().map(|check| HealthConfig { retries: Some(8), ..check });
+    });
+    let before = engine.run("web", ailing).await?.id;
+    stage.known("pruned", "web").await?;
+    let updating = stage.radar.begin(&["update", "pruned/web"]).await?;
+    let old = until("the old one aside", DEADLINE, async || {
+        let left = left(&engine, "web").await?;
+        left.into_iter().find(|name| name.starts_with("/web-radar-old-")).context("not yet")
+    })
+    .await?;
+    stage.known_as("pruned", old.trim_start_matches('/'), |state| state == "exited").await?;
+    let pruned = stage.radar.json(&["prune", "pruned", "containers"]).await?;
+    assert_eq!(pruned["result"]["removed"], json!([]), "{pruned}");
+
+    let told = updating.end(DEADLINE).await?;
+    let row = stage.ended("pruned", "update", "web").await?;
+    assert!(row["reason"].as_str().is_some_and(|why| why.starts_with("rolled-back: unhealthy: ")), "{row}");
+    assert_eq!(told.code, FAILED, "{told:?}");
+    let after = engine.inspect("web").await?;
+    assert_eq!((after.id.as_deref(), version(&engine, "web").await?.as_str()), (Some(&*before), "1"));
+    assert!(after.state.is_some_and(|state| state.running == Some(true)));
+    assert_eq!(left(&engine, "web").await?, [""; 0]);
     Ok(())
 }

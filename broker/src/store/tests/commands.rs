@@ -60,6 +60,20 @@ async fn one_that_has_ended_never_changes() {
     assert_eq!(read(&room, None, None), [ended("1-a", State::Succeeded)]);
 }
 
+// E5
+#[tokio::test]
+async fn one_that_nobody_knew_the_end_of_changes_once_to_its_end() {
+    let room = Room::new();
+    let (store, _) = room.open();
+    commit(&store, vec![write(under_way("1-a")), write(ended("1-a", State::Unknown))]).await;
+    commit(&store, vec![write(CommandRow { state: State::Accepted, ..under_way("1-a") })]).await;
+    assert_eq!(read(&room, None, None), [ended("1-a", State::Unknown)]);
+    for state in [State::Failed, State::Succeeded] {
+        commit(&store, vec![write(ended("1-a", state))]).await;
+        assert_eq!(read(&room, None, None), [ended("1-a", State::Failed)]);
+    }
+}
+
 // E6
 #[tokio::test]
 async fn they_are_read_by_agent_and_time_as_they_were_given() {

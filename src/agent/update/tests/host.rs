@@ -33,7 +33,7 @@ struct Container {
 
 /// The engine.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Host {
+pub(in crate::agent) struct Host {
     containers: BTreeMap<String, Container>,
     /// Names and ids.
     images: BTreeMap<String, String>,
@@ -44,11 +44,11 @@ pub(super) struct Host {
 }
 
 /// What one sees of it, without what differs between two that are the same.
-pub(super) type World = (BTreeMap<String, String>, BTreeSet<String>);
+pub(in crate::agent) type World = (BTreeMap<String, String>, BTreeSet<String>);
 
 impl Host {
     /// One with the image `app`, of which the registry has a newer one of this health.
-    pub(super) fn new(health: &str) -> Self {
+    pub(in crate::agent) fn new(health: &str) -> Self {
         let mut host = Self::default();
         host.images.insert("app:latest".to_owned(), "sha256:old".to_owned());
         host.registry.insert("app:latest".to_owned(), format!("sha256:new-{health}"));
@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Makes a container that is in this state; its id.
-    pub(super) fn with(&mut self, name: &str, state: &str, host: Value) -> String {
+    pub(in crate::agent) fn with(&mut self, name: &str, state: &str, host: Value) -> String {
         let body = json!({ "Image": "app", "HostConfig": host, "Volumes": { "/data": {} } });
         let id = self.create(name, &body).unwrap();
         let shares = text(&host["NetworkMode"]).starts_with("container:");
@@ -77,11 +77,11 @@ impl Host {
         id
     }
 
-    pub(super) fn id(&self, name: &str) -> String {
+    pub(in crate::agent) fn id(&self, name: &str) -> String {
         self.containers.iter().find(|(_, one)| one.name == name).unwrap().0.clone()
     }
 
-    pub(super) fn world(&self) -> World {
+    pub(in crate::agent) fn world(&self) -> World {
         let name_of = |id: &str| self.containers.get(id).map_or("nobody", |one| one.name.as_str());
         let seen = self.containers.values().map(|one| {
             let mode = text(&one.host["NetworkMode"]);
@@ -105,7 +105,7 @@ impl Host {
     }
 
     /// Does it; what it tells, and how it ends.
-    pub(super) fn perform(&mut self, act: &Act) -> (Option<Value>, Result<Done, ActError>) {
+    pub(in crate::agent) fn perform(&mut self, act: &Act) -> (Option<Value>, Result<Done, ActError>) {
         let done = |changed| Ok(Done { needed: changed, result: None });
         match act {
             Act::Describe { named } => {
@@ -244,7 +244,7 @@ impl Host {
     }
 
     /// Time passes: what is being removed goes.
-    pub(super) fn pass(&mut self) {
+    pub(in crate::agent) fn pass(&mut self) {
         let mut gone = Vec::new();
         for (id, one) in &mut self.containers {
             if let State::Removing(looks) = &mut one.state {
