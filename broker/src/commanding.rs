@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::store::rows::CommandRow;
 
 mod admission;
-mod patience;
+pub(crate) mod patience;
 mod state;
 
 pub use admission::{Known, Refusal, admit, takes_commands};

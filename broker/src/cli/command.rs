@@ -14,7 +14,7 @@ use radar_wire::topic::AgentId;
 
 use super::text::{lines, plain};
 use super::{DONE, FAILED};
-use crate::commanding::{PATIENCE, State, VALID, VALID_MOST};
+use crate::commanding::{PATIENCE, State, VALID, VALID_MOST, patience};
 use crate::control::{Reply, Request, socket};
 
 /// The agent, or the bridge, does not do it.
@@ -144,6 +144,12 @@ impl Arguments {
     }
 }
 
+/// How long a bridge that works may say nothing.
+fn longest_silence(request: &Request) -> Duration {
+    let valid = VALID.max(Duration::from_secs(request.valid));
+    valid + patience::silence(&request.cmd).unwrap_or_default().max(PATIENCE) + SLACK
+}
+
 /// Asks, and prints the answers as they come; the exit code by the last of them.
 pub(super) fn ask(
     data_dir: &Path,
@@ -156,7 +162,7 @@ pub(super) fn ask(
     let mut stream = UnixStream::connect(&path).with_context(|| {
         format!("no bridge answers at {}; start it, and run this as its user and with its DATA_DIR", path.display())
     })?;
-    stream.set_read_timeout(Some(VALID.max(arguments.valid.0) + PATIENCE + SLACK))?;
+    stream.set_read_timeout(Some(longest_silence(&request)))?;
     let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     stream.write_all(&line).context("the bridge takes no request")?;

@@ -16,7 +16,7 @@ const MOST: Duration = Duration::from_secs(60 * 60);
 
 /// How long an agent may be silent while it is at a command; none for what it does at once, for which a while after
 /// the command's time is enough. A container's own time for its end is not known here.
-pub(super) fn silence(command: &Command) -> Option<Duration> {
+pub(crate) fn silence(command: &Command) -> Option<Duration> {
     let own = |seconds: u32| Duration::from_secs(seconds.into()).min(MOST);
     match command {
         Command::Stop { timeout, .. } | Command::Restart { timeout, .. } => timeout.map(|seconds| own(seconds) + STEP),

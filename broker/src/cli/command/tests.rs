@@ -43,6 +43,15 @@ fn what_is_typed_becomes_the_command() {
     assert_eq!((request.valid, request.name.as_deref()), (120, Some("Ann")));
 }
 
+// DM4
+#[test]
+fn an_answer_is_waited_for_longer_than_the_bridge_waits() {
+    for (line, bridge) in [("pi start web", 60), ("pi images --valid 2m", 60), ("pi stop web --timeout 300", 390)] {
+        let request = parsed(line).request().unwrap();
+        assert!(longest_silence(&request) > Duration::from_secs(request.valid + bridge), "{line}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_together_is_said_before_anybody_is_asked() {
     for (line, error) in [
