@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
@@ -155,7 +156,7 @@ impl Process {
         let (sender, exit) = watch::channel(None);
         // One order at a time waits for its answer.
         let (answer, answers) = sync_channel(1);
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for line in reports.lines().map_while(Result::ok) {
                 if let Some(code) = line.strip_prefix("exit ") {
                     sender.send_replace(code.parse().ok());
@@ -204,9 +205,13 @@ impl Process {
         self.order("HUP");
     }
 
-    /// SIGSTOP: the process keeps its sockets and does nothing.
+    /// SIGSTOP, and waits until every thread stands still: the process keeps its sockets and does nothing.
     pub fn stop(&self) {
         self.order("STOP");
+        let begin = Instant::now();
+        while usage::moves(self.pid) && begin.elapsed() < ANSWER {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// SIGCONT.
@@ -277,7 +282,7 @@ impl Exit {
 impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "the log of a failing test's child belongs to its output")]
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("--- last lines of {} ({}):\n{}", self.name, self.pid, self.tail());
         }
     }
