@@ -91,7 +91,7 @@ async fn its_environment_goes_through_sudo_and_stays_nowhere() -> Result<()> {
     }
     let socket = file("docker.sock");
     let _engine = std::os::unix::net::UnixListener::bind(&socket)?;
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000))?;
     fs::set_permissions(room.path(), fs::Permissions::from_mode(0o755))?;
     let host = format!("unix://{}", socket.display());
     programs::put(&file("bin/cargo"), "#!/bin/sh\necho cargo 1.95.0\n")?;
