@@ -1,13 +1,14 @@
 //! What `deploy/make-ca` makes, in front of those who judge it: openssl, a real broker, and our own programs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use radar_tests::broker::{Accounts, Broker, Options};
 use radar_tests::certificates::{Certificates, make_ca};
+use radar_tests::process;
 use radar_tests::proxy::{Proxy, Target};
 use radar_tests::wait::until;
 
@@ -111,6 +112,39 @@ fn what_is_made_is_what_openssl_takes_strictly_and_nothing_is_overwritten() -> R
     assert!(code == 2 && said.contains("--renew"), "{code}: {said}");
     assert!(make_ca(&directory, &["--renew"])?.status.success());
     assert_eq!(refused(&directory, &["--check"])?.0, 0);
+    Ok(())
+}
+
+// E8
+#[test]
+fn a_renewed_certificate_belongs_to_whom_the_one_before_did() -> Result<()> {
+    if !process::is_root() {
+        return Ok(());
+    }
+    let room = tempfile::tempdir()?;
+    let directory = room.path().join("ca");
+    for arguments in [&["broker.example", "--owner", "1883:1884"][..], &["--client", "pi"]] {
+        ensure!(make_ca(&directory, arguments)?.status.success());
+    }
+    let file = |name: &str| directory.join(name);
+    chown(file("clients/pi.key"), Some(65533), None)?;
+    fs::set_permissions(file("clients/pi.key"), fs::Permissions::from_mode(0o640))?;
+    let [server, client] = ["server.pem", "clients/pi.pem"].map(|name| fs::read(file(name)));
+    for arguments in [&["--renew"][..], &["--renew", "--client", "pi"]] {
+        ensure!(make_ca(&directory, arguments)?.status.success());
+    }
+    assert!(fs::read(file("server.pem"))? != server? && fs::read(file("clients/pi.pem"))? != client?);
+    for (name, expect) in [
+        ("server.key", (1883, 1884, 0o600)),
+        ("server.pem", (1883, 1884, 0o644)),
+        ("clients/pi.key", (65533, 0, 0o640)),
+        ("ca.key", (0, 0, 0o600)),
+    ] {
+        let found = fs::metadata(file(name))?;
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), expect, "{name}");
+    }
+    ensure!(make_ca(&directory, &["--renew", "--owner", "1885"])?.status.success());
+    assert_eq!(fs::metadata(file("server.key"))?.uid(), 1885);
     Ok(())
 }
 

@@ -31,6 +31,8 @@ struct Site {
     variables: [(&'static str, String); 2],
     /// Of the agent.
     image: String,
+    /// Of the broker.
+    port: u16,
 }
 
 impl Site {
@@ -46,24 +48,31 @@ impl Site {
         let start = r#"CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]"#;
         engine.make_image_with(MOSQUITTO, &files, &[start]).await?;
         let directory = process::directory("compose")?;
+        // Others of the host may look into a clone.
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
         let copied = Command::new("cp").arg("-r").arg(repository().join("deploy")).arg(&directory).status().await?;
         ensure!(copied.success(), "the clone");
         let variables = [("DOCKER_HOST", engine.host()), ("COMPOSE_PROJECT_NAME", engine.unique("site"))];
-        let site = Self { engine, directory, variables, image: agent };
+        let site = Self { engine, directory, variables, image: agent, port: port::free()? };
         // What somebody has set before the first run.
         let images = [
             ("RADAR_AGENT_IMAGE", &*site.image),
             ("RADAR_BRIDGE_IMAGE", &bridge),
             ("MOSQUITTO_IMAGE", MOSQUITTO),
-            ("MQTT_TOPIC_PREFIX", "radar"),
             ("DOCKER_GID", "1"),
+            ("SERVER_USERNAME", "'me'"),
+            ("SERVER_URL", "nonsense"),
         ];
         for (variable, value) in images {
             site.set_variable(variable, value)?;
         }
-        for variable in ["MOSQUITTO_PORT", "BRIDGE_PORT", "BRIDGE_API_PORT"] {
+        for variable in ["BRIDGE_PORT", "BRIDGE_API_PORT"] {
             site.set_variable(variable, &port::free()?.to_string())?;
         }
+        // As an editor leaves it that ends no last line.
+        let port = format!("MOSQUITTO_PORT=\"{}\" # the agents'", site.port);
+        fs::write(site.path(".env"), fs::read_to_string(site.path(".env"))? + &port)?;
+        fs::set_permissions(site.path(".env"), fs::Permissions::from_mode(0o640))?;
         Ok(Some(site))
     }
 
@@ -113,6 +122,28 @@ impl Site {
         .await
     }
 
+    /// It has to fail; what it said.
+    async fn refuses(&self, words: &[&str]) -> Result<String> {
+        let output = self.run(words).await?;
+        ensure!(!output.status.success(), "{}: {}", words.join(" "), String::from_utf8_lossy(&output.stdout));
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The address of a service's container; the engine forwards no ports.
+    async fn address(&self, service: &str) -> Result<String> {
+        let id = self.compose(&["ps", "-q", service]).await?;
+        let form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        Ok(self.say(&["docker", "inspect", "--format", form, id.trim()]).await?.trim().to_owned())
+    }
+
+    /// The serial number of the certificate that the broker shows.
+    async fn serial(&self) -> Result<String> {
+        let address = self.address("mosquitto").await?;
+        let script =
+            format!("openssl s_client -connect {address}:8883 </dev/null 2>/dev/null | openssl x509 -noout -serial");
+        self.say(&["sh", "-c", &script]).await
+    }
+
     /// A program that calls that of the host with the network in which the broker's name is known.
     fn stand_for_another_host(&self) -> Result<()> {
         let docker = format!(
@@ -158,14 +189,23 @@ VOLUME /var/lib/radar-bridge
 HEALTHCHECK --interval=2s --start-period=30s CMD ["/radar-bridge", "health"]
 ENTRYPOINT ["/radar-bridge"]
 "#;
-    let program = built().await?.join("radar-bridge");
-    engine.make_image_with(FILES, &[(&program, "/radar-bridge")], &[]).await?;
+    let programs = built().await?;
+    let [program, radar] = ["radar-bridge", "radar"].map(|name| programs.join(name));
+    engine.make_image_with(FILES, &[(&program, "/radar-bridge"), (&radar, "/radar")], &[]).await?;
     let context = tempfile::tempdir()?;
     fs::create_dir(context.path().join("data"))?;
     fs::write(context.path().join("Dockerfile"), format!("FROM {FILES}{LINES}"))?;
     let name = "radar-bridge:built".to_owned();
     docker(&engine.host(), &["build", "--quiet", "--tag", &name, &context.path().display().to_string()]).await?;
     Ok(name)
+}
+
+/// The lines of what is next under a word, without that word.
+fn next<'a>(printed: &'a str, word: &str) -> Result<Vec<&'a str>> {
+    let start = printed.find(&format!("\n  {word} ")).with_context(|| printed.to_owned())?;
+    let lines = printed[start + 1..].lines().enumerate();
+    let own = lines.take_while(|(at, line)| *at == 0 || line.starts_with("     "));
+    Ok(own.map(|(_, line)| line.trim().trim_start_matches(word).trim()).collect())
 }
 
 /// Where Debian's package has the plugin.
@@ -185,21 +225,26 @@ fn online(line: Option<&Value>) -> bool {
 #[tokio::test]
 async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
     let Some(site) = Site::set().await? else { return Ok(()) };
-    let refused = site.run(&["deploy/up"]).await?;
-    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("deploy/up HOST"));
-    let up = ["deploy/up", "broker.example", "--name", "pi-here"];
-    site.set_variable("SERVER_URL", "nonsense")?;
-    let refused = site.run(&up).await?;
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && told.contains("SERVER_URL") && told.contains("bridge does not stay up"),
-        "{told}"
-    );
-    site.set_variable("SERVER_URL", "")?;
+    for (host, words) in [
+        (&[][..], "deploy/up HOST"),
+        (&["fd00::2"], "IPv6"),
+        (&["mqtts://broker.example:8883"], "leave out scheme and port"),
+    ] {
+        let told = site.refuses(&[&["deploy/up"], host].concat()).await?;
+        assert!(told.contains(words), "{told}");
+    }
+    let up = ["deploy/up", "broker.example", "--name", "pi here"];
+    let told = site.refuses(&[&up[..], &["--data", "deploy/kept"]].concat()).await?;
+    assert!(told.contains("deploy/kept/secrets/server.password"), "{told}");
+    let password =
+        "rm deploy/kept/secrets/server.password; umask 077; echo secret >deploy/kept/secrets/server.password";
+    site.say(&["sh", "-c", password]).await?;
+    let told = site.refuses(&[&up[..], &["--data", "deploy/kept"]].concat()).await?;
+    assert!(told.contains("SERVER_URL") && told.contains("bridge does not stay up"), "{told}");
+    // What it knows it has written down.
+    site.set_variable("SERVER_URL", "http://server.example")?;
     let printed = site.say(&up).await?;
     assert!(printed.contains("Running."), "{printed}");
-    let reached = format!("--url mqtts://broker.example:{} ", site.variable("MOSQUITTO_PORT")?);
-    assert!(printed.contains(&reached), "{printed}");
     site.wait_agent("pi-here", online).await?;
     let before = site.containers().await?;
     assert_eq!(before.len(), 3, "{printed}");
@@ -208,7 +253,8 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
     }
 
     // What was set stays, and what only this host knows is put right.
-    assert_eq!(site.variable("MQTT_TOPIC_PREFIX")?, "radar");
+    assert_eq!(site.variable("MOSQUITTO_PORT")?, format!("\"{}\" # the agents'", site.port));
+    assert_eq!(site.variable("SERVER_PASSWORD_FILE")?, "/run/secrets/server.password");
     let group = crate::running::group(&site.engine)?;
     assert_eq!(site.variable("DOCKER_GID")?, group);
 
@@ -217,36 +263,79 @@ async fn one_command_brings_up_a_broker_a_bridge_and_an_agent() -> Result<()> {
         Ok((found.permissions().mode() & 0o777, found.uid()))
     };
     for (name, expect) in [
-        ("data/secrets/admin.password", (0o400, 65532)),
-        ("data/secrets/bridge.password", (0o400, 65532)),
-        ("data/secrets/server.password", (0o400, 65532)),
-        ("data/certs/server.key", (0o400, 1883)),
-        ("data/mosquitto", (0o700, 1883)),
-        ("data/agent.env", (0o600, 0)),
-        ("data/ca/ca.key", (0o600, 0)),
+        ("kept/secrets/admin.password", (0o400, 65532)),
+        ("kept/secrets/bridge.password", (0o400, 65532)),
+        ("kept/secrets/server.password", (0o400, 65532)),
+        ("kept/certs/server.key", (0o400, 1883)),
+        ("kept/mosquitto", (0o700, 1883)),
+        ("kept/agent.env", (0o640, 0)),
+        (".env", (0o640, fs::metadata(&site.directory)?.uid())),
+        ("kept/ca/ca.key", (0o600, 0)),
     ] {
         assert_eq!(mode(name)?, expect, "{name}");
     }
 
+    // Who may use the engine may use Compose.
+    let member = ["setpriv", "--reuid", "65533", "--regid", &group, "--clear-groups"];
+    site.say(&[&member[..], &["docker-compose", "-f", "deploy/compose.yaml", "config", "--quiet"]].concat()).await?;
+
     // One more host, by the script that is made for it; it is the same engine, and what is its own there is named.
-    let add = ["run", "--rm", "-T", "admin", "add-agent", "attic", "--url", "mqtts://mosquitto:8883"];
-    let script = site.compose(&[&add[..], &["--format", "run", "--image", &site.image]].concat()).await?;
-    fs::write(site.path("attic.sh"), script)?;
+    let reached = format!("--url mqtts://broker.example:{} ", site.port);
+    let add = next(&printed, "one more")?[0];
+    assert!(add.contains(&reached) && add.contains(&format!("--image {}", site.image)), "{printed}");
+    site.say(&["sh", "-c", &add.replace(&reached, "--url mqtts://mosquitto:8883 ")]).await?;
+    assert_eq!(mode("../pi-attic.sh")?.0, 0o600);
     site.stand_for_another_host()?;
     let places = ["bin", "attic"].map(|name| site.path(name).display().to_string());
     let (path, directory) = (format!("PATH={}:/usr/bin:/bin", places[0]), format!("RADAR_DIR={}", places[1]));
     let socket = format!("DOCKER_SOCKET={}", site.engine.socket().display());
-    site.say(&["env", &path, &directory, &socket, "sh", "deploy/attic.sh"]).await?;
-    site.wait_agent("attic", online).await?;
-    let removed = site.compose(&["run", "--rm", "-T", "admin", "remove-agent", "attic"]).await?;
-    assert!(removed.contains("attic"), "{removed}");
-    site.wait_agent("attic", |line| line.is_none()).await?;
+    site.say(&["env", &path, &directory, &socket, "sh", "pi-attic.sh"]).await?;
+    site.wait_agent("pi-attic", online).await?;
+    let removed = site.compose(&["run", "--rm", "-T", "admin", "remove-agent", "pi-attic"]).await?;
+    assert!(removed.contains("pi-attic"), "{removed}");
+    site.wait_agent("pi-attic", |line| line.is_none()).await?;
     site.engine.remove("radar-agent").await?;
 
+    // The command line, from the bridge's image.
+    let lines = next(&printed, "radar")?.join("\n");
+    let api = format!("127.0.0.1:{} ", site.variable("BRIDGE_API_PORT")?);
+    assert!(lines.contains(&api), "{printed}");
+    let listed = lines.replace(&api, &format!("{}:8081 ", site.address("bridge").await?));
+    let listed = site.say(&["sh", "-ec", &listed]).await?;
+    assert!(listed.contains("pi-here"), "{listed}");
+    assert_eq!(mode("../radar.key")?.0, 0o600);
+
     // Again: what runs goes on.
-    let own = fs::read_to_string(site.path("data/agent.env"))?;
+    let own = fs::read_to_string(site.path("kept/agent.env"))?;
     site.say(&up).await?;
-    assert_eq!((site.containers().await?, fs::read_to_string(site.path("data/agent.env"))?), (before, own));
+    assert_eq!((site.containers().await?, fs::read_to_string(site.path("kept/agent.env"))?), (before.clone(), own));
+    site.wait_agent("pi-here", online).await?;
+
+    // A renewed certificate, which is soon to be renewed again; not one for another host.
+    let first = site.serial().await?;
+    site.say(&["deploy/make-ca", "--renew", "--days", "10", "deploy/kept/ca"]).await?;
+    let told = site.refuses(&["deploy/up", "other.example"]).await?;
+    assert!(told.contains("/kept/ca other.example mosquitto localhost broker.example\n"), "{told}");
+    assert_eq!(site.serial().await?, first);
+    let renewed = site.run(&up).await?;
+    let (printed, told) = (String::from_utf8_lossy(&renewed.stdout), String::from_utf8_lossy(&renewed.stderr));
+    assert!(renewed.status.success() && printed.contains("new certificate"), "{printed}{told}");
+    assert!(told.contains("expires soon") && told.contains("make-ca --renew"), "{told}");
+    until("the new certificate at the broker", DEADLINE, async || match site.serial().await {
+        Ok(serial) if serial != first => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    assert_eq!(site.containers().await?, before);
+
+    // All of it said in the environment, without a file.
+    let variables = ["RADAR_AGENT_IMAGE", "RADAR_BRIDGE_IMAGE", "MOSQUITTO_IMAGE", "BRIDGE_PORT", "RADAR_DATA"];
+    let said =
+        variables.iter().map(|name| Ok(format!("{name}={}", site.variable(name)?))).collect::<Result<Vec<_>>>()?;
+    fs::remove_file(site.path(".env"))?;
+    let said = [&["env"], &said.iter().map(String::as_str).collect::<Vec<_>>()[..], &up].concat();
+    site.say(&said).await?;
+    assert_eq!(mode(".env")?.0, 0o644);
     site.wait_agent("pi-here", online).await?;
     site.compose(&["down", "--volumes"]).await?;
     assert!(site.containers().await?.is_empty());

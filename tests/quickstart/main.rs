@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use radar_tests::server::Server;
 use radar_tests::wait::until;
+use radar_tests::{process, programs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -78,6 +79,45 @@ async fn it_comes_up_closed_to_others_and_leaves_nothing_running() -> Result<()>
     nothing_is_left(&family, &data).await?;
     assert_eq!(status().as_deref(), Some("offline"));
     remove_as_root(&data)
+}
+
+// RR1: what it hands to itself by sudo is all that it was told, and stays nowhere when sudo refuses.
+#[tokio::test]
+async fn its_environment_goes_through_sudo_and_stays_nowhere() -> Result<()> {
+    let room = tempfile::tempdir_in("/tmp").context("a room")?;
+    let file = |name: &str| room.path().join(name);
+    for name in ["bin", "tmp"] {
+        fs::create_dir(file(name))?;
+    }
+    let socket = file("docker.sock");
+    let _engine = std::os::unix::net::UnixListener::bind(&socket)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000))?;
+    fs::set_permissions(room.path(), fs::Permissions::from_mode(0o755))?;
+    let host = format!("unix://{}", socket.display());
+    programs::put(&file("bin/cargo"), "#!/bin/sh\necho cargo 1.95.0\n")?;
+    // One that asks for a password in vain, and one that takes the environment away as sudo does.
+    for (sudo, told) in [
+        ("exit 1", "by sudo"),
+        ("while [ \"$1\" != bash ]; do shift; done\nexec env -i PATH=\"$PATH\" \"$@\"", "run this as root"),
+    ] {
+        programs::put(&file("bin/sudo"), format!("#!/bin/sh\n{sudo}\n"))?;
+        fs::set_permissions(file("tmp"), fs::Permissions::from_mode(0o777))?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/quickstart");
+        let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env", "-i"];
+        let words = if process::is_root() { &nobody[..] } else { &nobody[6..] };
+        let mut nobody = std::process::Command::new(words[0]);
+        nobody.args(&words[1..]);
+        let path = format!("PATH={}:/usr/bin:/bin:/usr/sbin", file("bin").display());
+        nobody.args([path, format!("DOCKER_HOST={host}"), format!("TMPDIR={}", file("tmp").display())]);
+        let output = nobody.arg(script).output()?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            !output.status.success() && said.contains(told) && said.contains(&*socket.display().to_string()),
+            "{said}"
+        );
+        assert_eq!(fs::read_dir(file("tmp"))?.count(), 0, "{said}");
+    }
+    Ok(())
 }
 
 /// Passwords, accounts and rules are for their owner alone.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use radar_tests::disk::Disk;
+use radar_tests::process;
 use radar_tests::programs::{built, put};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -177,6 +178,37 @@ async fn a_service_gets_its_unit_and_keeps_its_settings() -> Result<()> {
     Ok(())
 }
 
+// BD1: on a machine whose /etc is the test's own.
+#[tokio::test]
+async fn a_service_gets_the_user_or_the_group_that_its_unit_names() -> Result<()> {
+    let scene = Scene::set().await?;
+    let files = scene.site.files().display().to_string();
+    let log = scene.room.path().join("log");
+    // Debian's awk is there.
+    const ETC: &str = "mount -t tmpfs none /mnt; cp -a /etc/alternatives /mnt/; mount --move /mnt /etc\n\
+                       exec env -i PATH=\"$@\"";
+    for (program, known, made) in [
+        ("radar-agent", "exit 2", "groupadd --system docker\n"),
+        ("radar-agent", "exit 0", ""),
+        ("radar-bridge", "exit 2", "useradd --system --user-group "),
+    ] {
+        fs::write(&log, "")?;
+        let note = format!("echo \"${{0##*/}} $*\" >>{}", log.display());
+        let tools = machine("curl")?.script("getent", known)?.script("systemctl", "")?;
+        let tools = tools.script("groupadd", &note)?.script("useradd", &note)?;
+        let unshare: &[&str] = if process::is_root() { &["unshare"] } else { &["sudo", "-n", "unshare"] };
+        let mut install = Command::new(unshare[0]);
+        install.args(&unshare[1..]).args(["--mount", "sh", "-ec"]);
+        install.args([ETC, "-"]).arg(tools.path());
+        install.arg(scene.site.files().join("install")).args([program, "--systemd", "--from", &files, "--to"]);
+        let output = install.arg(scene.room.path().join("bin")).output().await?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let log = fs::read_to_string(&log)?;
+        ensure!(log.is_empty() == made.is_empty() && log.starts_with(made), "{program} {known}: {log}");
+    }
+    Ok(())
+}
+
 // BD3
 #[tokio::test]
 async fn what_is_damaged_on_its_way_or_changed_is_not_installed() -> Result<()> {
@@ -302,6 +334,7 @@ async fn a_machine_that_cannot_verify_installs_nothing() -> Result<()> {
         ("a path for a version", machine("curl")?, &["--version", "../1.2.3"], "is no version"),
         ("two programs", machine("curl")?, &["radar", "radar-bridge"], "one program at a time"),
         ("a service that is none", machine("curl")?, &["radar", "--systemd"], "radar is no service"),
+        ("a directory that is here or there", machine("curl")?, &["--to", "bin"], "--to bin: say the whole path"),
         ("an unknown word", machine("curl")?, &["--nope"], "what is '--nope'?"),
     ] {
         scene.refuses(what, &tools, arguments, reason).await?;

@@ -2,6 +2,7 @@
 //! setting in them is one.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -75,6 +76,34 @@ fn systemd_understands_every_word_of_them() -> Result<()> {
         let said = verify(directory.path(), "radar-agent", &read("radar-agent.service")?, Some(&text))?;
         ensure!(said.is_empty(), "{name}: {said}");
     }
+    Ok(())
+}
+
+// BD1: what a shell reads, systemd does not look into.
+#[test]
+fn an_agent_that_replaces_itself_begins_with_a_whole_program() -> Result<()> {
+    let text = read("examples/self-update.conf")?;
+    let (_, rest) = text.split_once("ExecStartPre=/bin/sh -c '").context("what comes before the start")?;
+    let (script, _) = rest.split_once("'\n").context("its end")?;
+    let room = tempfile::tempdir_in("/tmp")?;
+    let file = |name: &str| room.path().join(name);
+    fs::write(file("installed"), "a program")?;
+    fs::set_permissions(file("installed"), fs::Permissions::from_mode(0o755))?;
+    let script = script.replace("/usr/bin/radar-agent", &file("installed").display().to_string());
+    let start = |before: &str| -> Result<bool> {
+        let mut start = Command::new("/bin/sh");
+        start.arg("-c").arg(format!("{before}{script}")).env("STATE_DIRECTORY", room.path());
+        Ok(start.status()?.success())
+    };
+    // A disk that is full in the middle.
+    let half = r#"cp() { printf 'a pro' >"$2"; chmod 755 "$2"; false; }; "#;
+    assert!(!start(half)? && !file("bin/radar-agent").exists());
+    assert!(start("")?);
+    assert_eq!(fs::read_to_string(file("bin/radar-agent"))?, "a program");
+    assert_eq!(fs::read_dir(file("bin"))?.count(), 1);
+    fs::write(file("bin/radar-agent"), "a newer one")?;
+    assert!(start("")?);
+    assert_eq!(fs::read_to_string(file("bin/radar-agent"))?, "a newer one");
     Ok(())
 }
 
