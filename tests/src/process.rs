@@ -12,9 +12,10 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use radar_link::time::Clock;
 use tokio::sync::watch;
 
 mod seat;
@@ -208,8 +209,8 @@ impl Process {
     /// SIGSTOP, and waits until every thread stands still: the process keeps its sockets and does nothing.
     pub fn stop(&self) {
         self.order("STOP");
-        let begin = Instant::now();
-        while usage::moves(self.pid) && begin.elapsed() < ANSWER {
+        let clock = Clock::start();
+        while usage::moves(self.pid) && clock.now().mono < ANSWER {
             thread::sleep(Duration::from_millis(1));
         }
     }
