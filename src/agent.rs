@@ -5,7 +5,8 @@
 //! ([`inventory`] → [`outbox`]); the events, the snapshot and the agent's own status reach the
 //! broker through one window ([`publishing`]). How a life begins is in [`opening`], what is
 //! said of the agent itself in [`presence`], what the bridge asks for again in [`resend`], what
-//! goes to disk in [`keeping`], and from where the engine's events are read again in `cursor`.
+//! goes to disk in [`keeping`], from where the engine's events are read again in `cursor`, and how a life ends in
+//! `stopping`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub mod resend;
 mod samples;
 mod sampling;
 pub mod spool;
+mod stopping;
 mod streams;
 pub mod takeover;
 mod telling;
@@ -52,10 +54,7 @@ use presence::{Presence, Verdict};
 use publishing::Publishing;
 use remark::Remark;
 use resend::Asks;
-
-/// How long a stop waits for waiting events to leave, and for the goodbye to be taken.
-const FLUSH: Duration = Duration::from_secs(2);
-const GOODBYE: Duration = Duration::from_secs(5);
+use stopping::Stop;
 
 /// What an agent is told once.
 #[derive(Debug, Clone)]
@@ -91,18 +90,6 @@ enum Life {
     Opening(Box<Opening>),
     /// It watches the engine.
     Open { epoch: u64, sequence: u64, inventory: Box<Inventory> },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// Events may leave until then.
-    Flushing { until: Duration, give_up: Duration },
-    /// The goodbye is on its way.
-    Leaving { give_up: Duration },
-    /// The broker has taken it.
-    Left,
-    /// All is said.
-    Done,
 }
 
 /// What is told of the agent to a health check.
@@ -315,16 +302,6 @@ impl Agent {
         }
     }
 
-    /// Asks the agent to end; [`Effect::Stopped`] follows within 5 s.
-    pub fn handle_stop(&mut self, now: Now) {
-        self.now = now;
-        if self.stop.is_none() {
-            self.say(Remark::Stopping);
-            self.commands.handle_stop(now);
-            self.stop = Some(Stop::Flushing { until: now.mono + FLUSH, give_up: now.mono + GOODBYE });
-        }
-    }
-
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
@@ -353,16 +330,11 @@ impl Agent {
             Life::Opening(opening) => Some(opening.poll_timeout()),
             Life::Open { inventory, .. } => inventory.poll_timeout(),
         };
-        let stop = match self.stop {
-            Some(Stop::Flushing { until, give_up }) => [Some(until), Some(give_up)],
-            Some(Stop::Leaving { give_up }) => [Some(give_up), None],
-            _ => [None; 2],
-        };
         let keeping = self.keeping.as_ref().and_then(Keeping::poll_timeout);
         // What is due by now and was not done waits for something else than time.
         let (commands, presence) = (self.commands.poll_timeout(), self.presence.poll_timeout());
         let own = [commands, presence, self.publish_timeout(), self.cursor_timeout()];
-        let own = own.into_iter().chain(stop).flatten().filter(|at| *at > self.now.mono);
+        let own = own.into_iter().chain(self.stop_timeouts()).flatten().filter(|at| *at > self.now.mono);
         own.chain(life).chain(keeping).min()
     }
 
@@ -477,28 +449,6 @@ impl Agent {
         let keeping = self.keeping.as_mut().filter(|_| self.stop.is_none())?;
         let away = !self.publishing.is_connected();
         keeping.next_write(&self.outbox, away).map(Effect::Write)
-    }
-
-    fn next_of_stop(&mut self) -> Option<Effect> {
-        let connected = self.publishing.is_connected();
-        let unsaid = match self.stop? {
-            Stop::Done => return None,
-            Stop::Flushing { give_up, .. } | Stop::Leaving { give_up } if connected && self.now.mono < give_up => {
-                return None;
-            }
-            Stop::Flushing { .. } | Stop::Leaving { .. } => connected,
-            Stop::Left => false,
-        };
-        if unsaid {
-            self.say(Remark::Unsaid);
-        }
-        self.stop = Some(Stop::Done);
-        if self.config.on_disk {
-            let outbox = keeping::everything(&self.outbox);
-            self.effects.push_back(Effect::Finish { outbox, stopped: self.snapshot() });
-        }
-        self.effects.push_back(Effect::Stopped { unsaid });
-        self.effects.pop_front()
     }
 
     /// The engine; of one that never answered only that it does not.

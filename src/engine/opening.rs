@@ -110,10 +110,11 @@ async fn reach(
         _ if !told => (History::NotAsked, None),
         (Some(covered), _) if &*facts.kind == "docker" => {
             let until = time.unwrap_or_else(|| Clock::start().now().wall.saturating_mul(1_000_000));
-            // A time that is still to come is of a clock that was set back since, and says nothing.
-            let past = |at: &i64| *at <= until;
+            // What is still to come by the engine's own clock is of before it was set back, and says nothing.
+            let past = |at: &i64| time.is_none_or(|time| *at <= time);
             let (covered, held) = (Some(covered).filter(past), position.held.filter(past));
-            history(docker.events(Some(event::held(until))), covered, held).await.map_err(failed)?
+            let read = history(docker.events(Some(event::held(until))), covered, held).await;
+            read.map_err(|error| format!("the events of the engine at {address}: {}", Failure::from(error).text()))?
         }
         // Podman reads its events from a journal that outlives it.
         (Some(_), _) => (History::Whole, None),

@@ -181,7 +181,6 @@ fi
     fail "the image $image is not here and cannot be pulled. Bring it ($engine save $image | ssh THIS-HOST $engine load), or name another one at the top of this script"
 dir=${RADAR_DIR:-/etc/radar-agent}
 mkdir -p "$dir"
-chmod 755 "$dir"
 "#;
 
 /// How the agent's container is held: what it may, what it may use, and how long its log may be.

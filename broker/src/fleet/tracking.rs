@@ -196,7 +196,7 @@ impl Epoch {
 mod tests {
     use super::*;
 
-    // E4
+    // E1
     #[test]
     fn an_agent_that_leaves_every_other_number_out_does_not_grow_what_is_kept_of_it() {
         let mut tracking = Tracking::default();
