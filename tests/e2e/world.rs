@@ -178,6 +178,10 @@ impl Drop for Program {
                 format!("--- {}\n{text}\n", self.directory.display()).as_bytes(),
             ));
         }
+        // With its process its directory goes; of one that was called only, nobody owned it.
+        if self.pid().is_none() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
     }
 }
 
